@@ -10,6 +10,8 @@ from gristmill.config.project import current_project
 from gristmill.errors import SettingError, invalid_value
 
 PREFIX = "GRISTMILL_"
+#: The home, unless a source names another one: settings are read from a file there before they are checked.
+DEFAULT_HOME = Path("~/.local/state/gristmill")
 
 #: What docker-compose.yml reads and no process of ours: they may stand in the project's `.env` beside settings.
 COMPOSE = frozenset(
@@ -27,7 +29,7 @@ _INJECTED = re.compile(r"_SERVICE_|_PORT(_|$)")
 _Source = tuple[str, dict[str, str]]
 
 
-def _sources(environ: Mapping[str, str] | None, default_home: Path) -> list[_Source]:
+def _sources(environ: Mapping[str, str] | None) -> list[_Source]:
     """The `GRISTMILL_*` variables of each source, the one that wins first.
 
     An empty variable counts as not set, and hides those of later sources.
@@ -41,7 +43,7 @@ def _sources(environ: Mapping[str, str] | None, default_home: Path) -> list[_Sou
         settings = {PREFIX + field.upper(): text for field, text in project.settings.items()}
         later.append((str(project.path), settings))
     name = f"{PREFIX}HOME"
-    home = environ.get(name) or next((names[name] for _, names in later if names.get(name)), str(default_home))
+    home = environ.get(name) or next((names[name] for _, names in later if names.get(name)), str(DEFAULT_HOME))
     directory = expand(Path(home), name)
     if not project or directory.absolute() != project.directory:
         sources.append(_ours(str(directory / ".env"), _dotenv(directory)))
@@ -52,10 +54,10 @@ def _ours(source: str, names: Mapping[str, str]) -> _Source:
     return source, {name: value for name, value in names.items() if name.startswith(PREFIX)}
 
 
-def _variables(environ: Mapping[str, str] | None, default_home: Path) -> dict[str, str]:
+def _variables(environ: Mapping[str, str] | None) -> dict[str, str]:
     """The `GRISTMILL_*` variables that are set, by name."""
     merged: dict[str, str] = {}
-    for _, names in reversed(_sources(environ, default_home)):
+    for _, names in reversed(_sources(environ)):
         merged |= names
     return {name: value for name, value in merged.items() if value}
 
@@ -85,16 +87,16 @@ def _dotenv(directory: Path) -> dict[str, str]:
     return {name: value for name, value in dotenv_values(path).items() if value is not None}
 
 
-def source_of(field: str, default_home: Path, environ: Mapping[str, str] | None = None) -> str:
+def source_of(field: str, environ: Mapping[str, str] | None = None) -> str:
     """What sets a field: its variable, or the file that has it."""
     name = PREFIX + field.upper()
-    for source, names in _sources(environ, default_home):
+    for source, names in _sources(environ):
         if name in names or f"{name}_FILE" in names:
             return name if source == "the environment" else source
     return name
 
 
-def read(fields: Collection[str], default_home: Path, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+def read(fields: Collection[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The text of each field that is set, by field name.
 
     Raises:
@@ -102,7 +104,7 @@ def read(fields: Collection[str], default_home: Path, environ: Mapping[str, str]
             valid.
     """
     values: dict[str, str] = {}
-    for name, text in _variables(environ, default_home).items():
+    for name, text in _variables(environ).items():
         field = name.removeprefix(PREFIX).lower()
         source = field.removesuffix("_file")
         if field in fields:
@@ -124,15 +126,11 @@ def _secret(name: str, path: str) -> str:
         raise SettingError(f"cannot read the file that {name} names: {path!r}: {error}") from None
 
 
-def unknown(
-    fields: Collection[str], default_home: Path, environ: Mapping[str, str] | None = None
-) -> list[tuple[str, str | None]]:
+def unknown(fields: Collection[str], environ: Mapping[str, str] | None = None) -> list[tuple[str, str | None]]:
     """The `GRISTMILL_*` names that no setting has, each with the nearest name of a setting."""
     names = {PREFIX + field.upper() for field in fields}
     names |= {f"{name}_FILE" for name in names}
-    strangers = [
-        name for name in _variables(environ, default_home) if name not in names | COMPOSE and not _INJECTED.search(name)
-    ]
+    strangers = [name for name in _variables(environ) if name not in names | COMPOSE and not _INJECTED.search(name)]
     return [(name, _nearest(name, names)) for name in sorted(strangers)]
 
 

@@ -100,13 +100,10 @@ def _settings(path: Path, table: Any) -> dict[str, str]:
 
 
 def _modules(_directory: Path, value: Any) -> str | None:
-    if not isinstance(value, list) or not all(isinstance(name, str) and _is_module(name) for name in value):
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         return None
-    return ",".join(value)
-
-
-def _is_module(name: str) -> bool:
-    return all(part.isidentifier() for part in name.split("."))
+    parts = [part for name in value for part in name.split(".")]
+    return ",".join(value) if all(map(str.isidentifier, parts)) else None
 
 
 def _directory(directory: Path, value: Any) -> str | None:

@@ -36,8 +36,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     home: Directory = Field(
-        Path("~/.local/state/gristmill"),
-        description="Directory of the private server's data, `server.json` and a `.env`.",
+        environment.DEFAULT_HOME, description="Directory of the private server's data, `server.json` and a `.env`."
     )
     redis_url: Annotated[
         str | None, takes("`redis://…` or `rediss://…`; behind Sentinel `redis-sentinel://…` or `rediss-sentinel://…`")
@@ -254,8 +253,7 @@ def load(environ: dict[str, str] | None = None) -> Settings:
     Raises:
         SettingError: a value is not valid; the text names each variable, its value and what is expected.
     """
-    default_home = Settings.model_fields["home"].get_default()
-    values = environment.read(Settings.model_fields, default_home, environ)
+    values = environment.read(Settings.model_fields, environ)
     try:
         checked = Settings.model_validate(values)
     except ValidationError as error:

@@ -29,8 +29,7 @@ class TaskModule(NamedTuple):
 
 def task_modules(settings: Settings) -> list[TaskModule]:
     """The modules that ship, those of the setting or of the project, and those of installed distributions."""
-    home = Settings.model_fields["home"].get_default()
-    source = environment.source_of("task_modules", home) if settings.task_modules else ""
+    source = environment.source_of("task_modules") if settings.task_modules else ""
     shipped = (*SHIPPED_TASKS, PROGRAMS) if settings.runs_programs else SHIPPED_TASKS
     modules = [TaskModule(name, "shipped") for name in shipped]
     modules += [TaskModule(name, source) for name in settings.task_modules]

@@ -27,18 +27,9 @@ class AppendOptions:
             InputError: a value is not valid.
         """
         seconds = None if close_after is None else checked_duration(close_after, "close_after", 1)
-        return cls(seconds, dedupe_by, None if token is None else checked_token(token))
+        return cls(seconds, dedupe_by, None if token is None else checked_name(token, "token"))
 
     def fields(self) -> dict[str, Any]:
         """As the batch's state has them."""
         close_after = {} if self.close_after is None else {"close_after": round(1000 * self.close_after)}
         return {"open": 1, **close_after, **({} if self.dedupe_by is None else {"dedupe_by": self.dedupe_by})}
-
-
-def checked_token(token: str) -> str:
-    """The name of an append, of the form that names of batches have.
-
-    Raises:
-        InputError: it has another form.
-    """
-    return checked_name(token, "token")

@@ -1,5 +1,6 @@
 """A batch as the parameter of a task: an item names the batch, and the task gets it, to read it."""
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
 from gristmill.config.names import NAME
@@ -35,14 +36,10 @@ class BatchParameter:
         return core_schema.json_or_python_schema(
             json_schema=names,
             python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), names]),
-            serialization=core_schema.plain_serializer_function_ser_schema(_name_of),
+            serialization=core_schema.plain_serializer_function_ser_schema(attrgetter("name")),
         )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: "CoreSchema", _handler: "GetJsonSchemaHandler") -> dict[str, Any]:
         """What errors and tables say of the parameter."""
         return {"type": "string", "expectation": "the name of a batch"}
-
-
-def _name_of(batch: BatchParameter) -> str:
-    return batch.name

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
-from types import TracebackType
 
 from gristmill.errors import BatchCancelled, GristmillError
 from gristmill.producer.batch import Batch
@@ -78,9 +77,7 @@ class Feeding:
             self.check()
         self.check()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._ended.is_set():
             return
         if kind is None:

@@ -50,13 +50,12 @@ class SentBlocks:
 
     def settle(self, store: ItemStore) -> None:
         """Have all that was sent confirmed: nobody is told before that it is stored. Raises as `send`."""
-        if self._open and not self._is_stored(store, self._open[-1]):
-            self._append(store, self._open)
+        if self._open:
+            # To store it again would need room, and a full server may have had just enough for it.
+            last = self._open[-1]
+            if not store.has_block(self._batch, self._token, last.first + len(last.items), last.sha):
+                self._append(store, self._open)
         self._open = []
-
-    def _is_stored(self, store: ItemStore, block: Block) -> bool:
-        # To store it again would need room, and a full server may have had just enough for it.
-        return store.has_block(self._batch, self._token, block.first + len(block.items), block.sha)
 
     def _append(self, store: ItemStore, blocks: list[Block]) -> None:
         """Store the last of the blocks, which may be there already."""

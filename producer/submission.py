@@ -25,7 +25,7 @@ from gristmill.producer.feeder import Feeder
 from gristmill.producer.item_store import ItemStore
 from gristmill.producer.items import Source
 from gristmill.producer.items.checked import CheckedItems, ItemLot
-from gristmill.producer.limiting import Tells, limit_values_of, stored_limit_values
+from gristmill.producer.limiting import limit_values_of, stored_limit_values
 from gristmill.producer.worker_checks import check_workers, live_workers, no_worker, other_kind, unlimited
 from gristmill.server.connection import client, reaching
 from gristmill.server.identity import user_at_host
@@ -92,11 +92,6 @@ class Submission:
     def stored(self) -> int:
         """The number of items on the server, those of earlier attempts included."""
         return self._feeder.stored if self._feeder else 0
-
-    @property
-    def rejected(self) -> int:
-        """The number of bad items that were skipped."""
-        return self.items.rejected
 
     def warnings(self, *, final: bool = False) -> list[str]:
         """What a caller should know about the workers before it waits for them; none when all is well.
@@ -200,24 +195,20 @@ class Submission:
         token = secrets.token_hex(8)
         store, feed = self._begin(ledger, token)
         self._feeder = Feeder(store, self.name, token, feed, backpressure, self._stop, self.problems)
-        self._feeder.limit_value = self._values_of(ledger, feed)
+        tells = self._limit_values if feed.created else stored_limit_values(ledger, self.name, self.items)
+        self._feeder.limit_value = tells
         self._feed(ledger, self._feeder, chain(first, lots))
 
-    def _values_of(self, ledger: Ledger, feed: Feed) -> Tells | None:
-        """What tells by which value each item is limited."""
-        return self._limit_values if feed.created else stored_limit_values(ledger, self.name, self.items)
-
     def _no_items(self) -> InputError:
-        if self.rejected:
-            return InputError(f"{self.items.source.name}: no items but {self.rejected:,} bad ones")
-        return NoItems(f"{self.items.source.name}: no items")
+        name, rejected = self.items.source.name, self.items.rejected
+        return InputError(f"{name}: no items but {rejected:,} bad ones") if rejected else NoItems(f"{name}: no items")
 
     def _feed(self, ledger: Ledger, feeder: Feeder, lots: Iterator[ItemLot]) -> None:
         try:
             with feeder:
                 count = feeder.send(lots, self.verified.set, self.items.source.place)
                 if not feeder.feed.input_ended:
-                    feeder.end(self.rejected)
+                    feeder.end(self.items.rejected)
             self.anything_new = count > 0 or not feeder.feed.input_ended
         except DifferentInput as error:
             raise self._refusal(ledger, error) from None
@@ -246,7 +237,7 @@ class Submission:
 
     def _fields(self) -> dict[str, Any]:
         """The state with which the batch is created."""
-        task = self.task
+        task, resources = self.task, self.resources
         return {
             "task": task.name,
             "kind": str(task.kind),
@@ -261,7 +252,7 @@ class Submission:
             # Slots get more items of these at a time: see `chunk_size` in cut_chunks.lua.
             **({"is_async": 1} if task.is_async else {}),
             # Without them, an item takes a slot.
-            **_fields(self.resources),
+            **({} if resources == Resources() else {"slots": resources.slots, "memory": resources.memory}),
             **task.limits.fields("task_"),
             **self.options.fields(),
             **({} if self.at is None else {"scheduled_at": self.at.milliseconds()}),
@@ -283,10 +274,6 @@ def _queue_for(task: SubmittableTask, queue: str) -> str:
     if kind_of(name) is task.kind.other and not settings().any_pool:
         raise InputError(other_kind(task, name))
     return name
-
-
-def _fields(resources: Resources) -> dict[str, int]:
-    return {"slots": resources.slots, "memory": resources.memory} if resources != Resources() else {}
 
 
 def automatic_name(task: str) -> str:

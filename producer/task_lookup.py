@@ -4,13 +4,13 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
+from gristmill.config.names import KINDS
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, ServerError, invalid_value
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.producer.worker_checks import live_workers
 from gristmill.server.connection import client, reaching
 from gristmill.tasks import catalog
-from gristmill.tasks.kind import Kind
 from gristmill.tasks.remote import RemoteTask, SubmittableTask
 from gristmill.tasks.task import GristmillTask
 
@@ -55,8 +55,7 @@ def _announced(name: str) -> RemoteTask | None:
         announcements = [registry.announcements(worker.id).get(name) for worker in workers if name in worker.tasks]
     if not workers:
         raise ServerError(f"this process does not know the task {name!r}, and no worker is up that might know it")
-    kinds = {str(kind) for kind in Kind}
-    usable = {one.fingerprint: one for one in announcements if one and one.kind in kinds}
+    usable = {one.fingerprint: one for one in announcements if one and one.kind in KINDS}
     if not usable:
         return None
     counts = Counter(one.fingerprint for one in announcements if one and one.fingerprint in usable)

@@ -10,7 +10,7 @@ from gristmill.producer.items import Raw, Source
 from gristmill.producer.items.of_batch import ValuesOfBatch
 
 
-class Values:
+class Values(Source):
     """Items that are Python values."""
 
     name, text = "items", False
@@ -26,9 +26,6 @@ class Values:
     def raw(self, number: int, value: Any) -> Raw:
         # A task that this program has no module of may take batches.
         return Raw(number, value.name if isinstance(value, BatchParameter) else value)
-
-    def columns(self) -> None:
-        return None
 
     def place(self, number: int) -> str:
         return f"item {number}"

@@ -32,13 +32,7 @@ def watch(batch: "Batch[Any]", deadline: Deadline = NEVER, every: float = _POLL_
     Raises:
         TimeoutError: the batch has not ended at the deadline; it goes on.
     """
-    while True:
-        info = batch.info()
-        yield info
-        if info.state in ENDED:
-            return
-        check(batch.name, deadline)
-        time.sleep(every)
+    return (info for (info,) in watch_all([batch], deadline, every))
 
 
 def watch_all(

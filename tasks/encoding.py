@@ -29,8 +29,7 @@ def json_text(value: Any) -> str:
     Raises:
         TypeError, ValueError, RecursionError: JSON has no such value.
     """
-    plain = _PLAIN.get(type(value), _encode)
-    return plain(value)
+    return _PLAIN.get(type(value), _encode)(value)
 
 
 def is_plain(value: Any) -> bool:

@@ -45,7 +45,7 @@ def modules_of(function: Callable[..., Any]) -> dict[str, str]:
         return {name: _hash(path.read_bytes()), **_distribution(name)}
     if name == "__main__":
         name = path.stem
-    return {name: _hash(path.read_bytes()), **_own_imports(path, _package(module))}
+    return {name: _hash(path.read_bytes()), **_own_imports(path, getattr(module, "__package__", None) or "")}
 
 
 def _text(function: Callable[..., Any]) -> bytes:
@@ -132,10 +132,6 @@ def _spec(module: str, paths: list[str] | None) -> importlib.machinery.ModuleSpe
 def _source(module: ModuleType | None) -> Path | None:
     path = Path(getattr(module, "__file__", None) or "")
     return path.absolute() if path.suffix == ".py" and path.is_file() else None
-
-
-def _package(module: ModuleType | None) -> str:
-    return getattr(module, "__package__", None) or ""
 
 
 @cache

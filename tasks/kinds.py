@@ -15,7 +15,7 @@ from gristmill.tasks.celery_internals import registered
 from gristmill.tasks.kind import Kind, settle_kind
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
-from gristmill.tasks.setup import Setup, setup_of
+from gristmill.tasks.setup import setup_of
 from gristmill.tasks.task import CoroutineTask, GristmillTask, PreparedTask
 
 P = ParamSpec("P")
@@ -90,12 +90,6 @@ def _refuse_coroutine(function: Callable[..., Any], kind: Kind) -> None:
         )
 
 
-def _base(is_async: bool, setup: Setup | None) -> type[GristmillTask]:
-    if is_async:
-        return CoroutineTask
-    return PreparedTask if setup else GristmillTask
-
-
 def _queue_of(kind: Kind, queue: str | None, task: str) -> str:
     """The queue of a task. A queue has tasks of one kind, because its workers have one pool."""
     name = str(kind) if queue is None else checked_queue(queue)
@@ -145,7 +139,7 @@ def _decorator(
         _refuse_unknown(limits.limit_by, derives and derives.__func__, types["schema"], task_name)
         own = {"kind": kind, "queue_name": _queue_of(kind, queue, task_name), "setup": prepared}
         options = {**own, **types, **attributes}
-        base = _base(is_async, prepared)
+        base = CoroutineTask if is_async else PreparedTask if prepared else GristmillTask
         task: GristmillTask[P, R] = app.task(base=base, name=task_name, lazy=False, **options)(function)
         return task
 

@@ -70,9 +70,7 @@ def value_of(value: Any, work: Work, schema: Schema) -> Any:
             return value
         names = ", ".join(schema.parameters) or "none"
         raise ItemError(invalid_value("item", value, f"an object of arguments (the task's parameters: {names})"))
-    may_be_value = bool(work.parameter) and schema.parameters[work.parameter].takes_object
-    is_value = may_be_value and schema.parameters.keys().isdisjoint(value)
-    return {work.parameter: value} if is_value else value
+    return value if schema.is_arguments(value, work.parameter) else {work.parameter: value}
 
 
 def _input(value: Any) -> Any:

@@ -93,18 +93,15 @@ class Parameter:
         try:
             return self.adapter.validator.validate_python(value)
         except ValidationError as error:
-            if isinstance(value, str) and value[:1] in ("[", "{"):
-                return self._from_json(value)
-            raise self._error(value, error) from None
+            if not (isinstance(value, str) and value[:1] in ("[", "{")):
+                raise self._error(value, error) from None
         except Exception as error:
             # Of a validator of the user's own, or of a value that breaks the rules of its type, as NaT of pandas does.
             raise self._error(value, error) from error
-
-    def _from_json(self, text: str) -> Any:
         try:
-            return self.adapter.validate_json(text)
+            return self.adapter.validate_json(value)
         except Exception as error:
-            raise self._error(text, error) from None
+            raise self._error(value, error) from None
 
     def _error(self, value: Any, error: Exception) -> ItemError:
         if not isinstance(error, ValidationError):
@@ -205,7 +202,7 @@ class Schema:
             self._check_together({**self._defaults, **checked})
             only = self._plain(parameter, checked[parameter])
             return to_json({parameter: only} if isinstance(only, dict) else only)
-        if columns or (isinstance(value, dict) and self._is_arguments(value, parameter)):
+        if columns or (isinstance(value, dict) and self.is_arguments(value, parameter)):
             arguments, bare = value, False
         elif parameter:
             arguments, bare = {parameter: value}, True
@@ -245,9 +242,9 @@ class Schema:
             raise ItemError(invalid_value("item", value, f"{{}}, or an object of arguments: {_NOTHING_OPEN}"))
         raise ItemError(invalid_value("item", value, f"{self._expected(fixed)}, as csv or jsonl"))
 
-    def _is_arguments(self, value: Mapping[str, Any], parameter: str) -> bool:
-        may_be_value = bool(parameter) and self.parameters[parameter].takes_object
-        return not may_be_value or not self.parameters.keys().isdisjoint(value)
+    def is_arguments(self, value: Mapping[str, Any], parameter: str) -> bool:
+        """Whether an object is one of arguments, and not the value of `parameter`, which a bare item fills."""
+        return not (parameter and self.parameters[parameter].takes_object and self.parameters.keys().isdisjoint(value))
 
     def _check_names(self, names: Iterable[str]) -> None:
         for name in names:

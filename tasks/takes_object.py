@@ -4,21 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 #: Types of pydantic-core that refuse every object.
-_NEVER = {
-    "bool",
-    "bytes",
-    "complex",
-    "date",
-    "datetime",
-    "decimal",
-    "enum",
-    "float",
-    "frozenset",
-    "int",
-    "json",
-    "list",
-}
-_NEVER |= {"literal", "multi-host-url", "none", "set", "str", "time", "timedelta", "tuple", "url", "uuid"}
+_NEVER = frozenset({
+    "bool", "bytes", "complex", "date", "datetime", "decimal", "enum", "float", "frozenset", "int", "json", "list",
+    "literal", "multi-host-url", "none", "set", "str", "time", "timedelta", "tuple", "url", "uuid",
+})  # fmt: skip
 #: Types that add to another one, and the key that it has in the schema.
 _INNER = {
     "nullable": "schema",

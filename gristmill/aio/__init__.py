@@ -115,7 +115,9 @@ async def submit(
     A thread reads `items`. When this coroutine is cancelled, the thread goes on to the end: with a `name`, a repetition
     stores only what is missing.
     """
-    return Batch(await asyncio.to_thread(lambda: blocking_submit(task, _blocking(items), set=set, **options)))
+    if isinstance(items, Batch):
+        items = items._batch
+    return Batch(await asyncio.to_thread(lambda: blocking_submit(task, items, set=set, **options)))
 
 
 @overload
@@ -132,8 +134,3 @@ async def open_batch(name: str, *, task: Any = None) -> Batch[Any]:
 async def batches(*, workflow: str | None = None) -> list[BatchInfo]:
     """The counters of the batches on the server, oldest first; as `gristmill.batches`."""
     return await asyncio.to_thread(lambda: blocking_batches.batches(workflow=workflow))
-
-
-def _blocking(items: Any) -> Any:
-    """A batch whose values are the items, as `gristmill.submit` takes it."""
-    return items._batch if isinstance(items, Batch) else items

@@ -115,8 +115,7 @@ def cli() -> None:
         from gristmill.server.actor import acting
         from gristmill.server.identity import user_at_host
 
-    fields = Settings.model_fields
-    for name, near in environment.unknown(fields, fields["home"].get_default()):
+    for name, near in environment.unknown(Settings.model_fields):
         warn(f"{name} is not a setting" + (f": did you mean {near}?" if near else ""))
     settings()
     click.get_current_context().with_resource(acting(user_at_host(), "command"))

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from queue import SimpleQueue
 from threading import Thread, current_thread
 from typing import Any
@@ -18,16 +17,6 @@ from gristmill.tasks.announce import words
 LABELS = ("numbers", "letters")
 #: The least ratio of both times that shows that the two waited side by side.
 _FASTER = 1.2
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word, the thread that said it, and the seconds from the start of its run, `sequential` or `threads`."""
-
-    run: str
-    thread: str
-    word: str
-    at: float
 
 
 @new_command("announce")
@@ -60,11 +49,11 @@ def command(count: int, seconds: float, as_json: bool) -> None:
             write("one after the other:" if run == "sequential" else "in two threads:")
         started_at = time.perf_counter()
         for thread, text, moment in as_they_come(spoken):
-            word = Word(run, thread, text, round(moment - started_at, 3))
+            at = round(moment - started_at, 3)
             if as_json:
-                print_json(asdict(word))
+                print_json({"run": run, "thread": thread, "word": text, "at": at})
             else:
-                write(f"  {word.at:6.2f} s  {thread:<10}  {text}")
+                write(f"  {at:6.2f} s  {thread:<10}  {text}")
         times.append(time.perf_counter() - started_at)
     if not as_json:
         write(_finding(*times))

@@ -12,7 +12,7 @@ import click
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
 from gristmill.cli.console import Quiet, as_they_come, note, print_json, stderr, stdout
-from gristmill.cli.options.values import Duration, OneOf
+from gristmill.cli.options.values import Duration, OneOf, Parsed
 from gristmill.cli.output import chart
 from gristmill.cli.writable import why_no_file
 from gristmill.config.figures import duration
@@ -22,11 +22,11 @@ from gristmill.demo.findings import findings
 from gristmill.demo.home import temporary_home
 from gristmill.demo.on_workers import measure_on
 from gristmill.demo.row import Row
-from gristmill.demo.site import Site
+from gristmill.demo.site import NO_LIMITS, Site
 from gristmill.demo.sizes import longest_share, seconds_each
 from gristmill.demo.way import ways
 from gristmill.demo.work import Workload
-from gristmill.errors import InputError
+from gristmill.errors import InputError, invalid_value
 from gristmill.local.fleet import LocalFleet
 from gristmill.server.connection import reaching
 from gristmill.tasks import catalog
@@ -39,20 +39,21 @@ THREADS = 16
 _SECONDS, _LEAST, _MOST = 6.0, 0.1, 600.0
 
 
-def _numbers(_context: click.Context, _parameter: click.Parameter, value: str | None) -> list[int] | None:
-    if value is None:
-        return None
+def _numbers(words: str) -> list[int]:
     numbers = []
-    for text in value.split(","):
+    for text in words.split(","):
         digits = text.strip()
         if not (digits.isascii() and digits.isdigit() and len(digits) < 9 and int(digits) <= NAIVE_LIMIT):
-            raise click.BadParameter(f"{text!r} (expected integers from 0 to {NAIVE_LIMIT}, with commas between)")
+            expected = f"integers from 0 to {NAIVE_LIMIT}, with commas between"
+            raise InputError(invalid_value("--items", text, expected))
         numbers.append(int(digits))
     return numbers
 
 
 @new_command("compare")
-@click.option("--items", metavar="N,…", callback=_numbers, help="Compute these Fibonacci numbers, such as 30,35,40,45.")
+@click.option(
+    "--items", type=Parsed(_numbers), metavar="N,…", help="Compute these Fibonacci numbers, such as 30,35,40,45."
+)
 @click.option(
     "--seconds",
     type=Duration(_LEAST, _MOST),
@@ -104,13 +105,10 @@ def _rows_of_works(numbers: list[int] | None, seconds: float, only: str | None) 
     """Yield the rows of each work, once it is measured."""
     processes = cores()
     slots = {Kind.CPU: processes, Kind.IO: max(THREADS, processes)}
-    # The site answers at once: with the limits for other hosts the command would measure these limits.
-    limits = {"fetch_networks": "127.0.0.0/8", "fetch_host_slots": "1000", "fetch_host_rate": "100000"}
-    # Each task runs on both workers.
-    limits["any_pool"] = "true"
     workers = {str(kind): width for kind, width in slots.items()}
     with ExitStack() as stack:
-        home = stack.enter_context(temporary_home(**limits))
+        # Each task runs on both workers.
+        home = stack.enter_context(temporary_home(**NO_LIMITS, any_pool="true"))
         site = stack.enter_context(Site())
         stack.enter_context(reaching())
         fleet = stack.enter_context(LocalFleet("gristmill compare", workers, logs=home / "logs"))

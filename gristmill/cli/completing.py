@@ -52,20 +52,20 @@ def workers(_ctx: Any, _param: Any, incomplete: str) -> list[str]:
 
 def _from_server(read: Callable[["Redis"], Iterable[str]], incomplete: str) -> list[str]:
     names: list[str] = []
+
+    def collect() -> None:
+        with suppress(Exception):
+            from gristmill.server.connection import connect
+            from gristmill.server.waiting import ONCE
+
+            with connect(policy=ONCE) as client:
+                names.extend(read(client))
+
     # A connection waits longer for a server that is away.
-    reader = Thread(target=_collect, args=(read, names), daemon=True)
+    reader = Thread(target=collect, daemon=True)
     reader.start()
     reader.join(SECONDS)
     return [name for name in list(names) if name.startswith(incomplete)]
-
-
-def _collect(read: Callable[["Redis"], Iterable[str]], names: list[str]) -> None:
-    with suppress(Exception):
-        from gristmill.server.connection import connect
-        from gristmill.server.waiting import ONCE
-
-        with connect(policy=ONCE) as client:
-            names += read(client)
 
 
 def _read_batches(client: "Redis") -> Iterable[str]:

@@ -82,20 +82,12 @@ def printable(text: str) -> str:
 
 
 def table(
-    title: str | None,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    right: str = "",
-    fold: str = "",
-    header: bool = True,
+    columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: str = "", fold: str = "", header: bool = True
 ) -> None:
     """Print a table on stdout; the columns named in `right` hold numbers, those in `fold` may take several lines."""
     if stdout.is_terminal:
-        stdout.print(table_of(columns, rows, title=title, right=right, fold=fold, header=header))
+        stdout.print(table_of(columns, rows, right=right, fold=fold, header=header))
         return
-    if title:
-        write(title)
     numbers = {index for index, name in enumerate(columns) if name.replace(" ", "_") in right.split()}
     for line in _plain([*([columns] if header else []), *rows], numbers):
         write(line)
@@ -152,7 +144,7 @@ def show(
         for row in rows:
             print_json(row)
     else:
-        table(None, columns, [cells(columns, row) for row in rows], right=right, fold=fold, header=header)
+        table(columns, [cells(columns, row) for row in rows], right=right, fold=fold, header=header)
 
 
 def show_pages(columns: Sequence[str], rows: Iterable[dict[str, Any]], *, as_json: bool, right: str = "") -> bool:

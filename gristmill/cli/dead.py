@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
@@ -73,7 +73,7 @@ def requeue(ids: tuple[str, ...], everything: bool) -> None:
       gristmill dead requeue --all
     """
     with _checked(ids, everything) as dead_letters:
-        number = dead_letters.requeue_all() if everything else _each(dead_letters.requeue, ids)
+        number = dead_letters.requeue_all() if everything else sum(map(dead_letters.requeue, ids))
     note(f"requeued {count(number, 'dead letter')}")
 
 
@@ -97,7 +97,7 @@ def delete(ids: tuple[str, ...], everything: bool, yes: bool) -> None:
             click.confirm(
                 f"Delete {count(len(dead_letters), 'dead letter')} ({dead_letters.size:,} bytes)?", abort=True, err=True
             )
-        number = dead_letters.drop_all() if everything else _each(dead_letters.drop, ids)
+        number = dead_letters.drop_all() if everything else sum(map(dead_letters.drop, ids))
     note(f"deleted {count(number, 'dead letter')}")
 
 
@@ -120,7 +120,3 @@ def _checked(ids: tuple[str, ...], everything: bool) -> Iterator[DeadLetters]:
             if not dead_letters.has(id_):
                 raise InputError(f"no dead letter has the ID {id_!r}: {_SEE}")
         yield dead_letters
-
-
-def _each(act: Callable[[str], bool], ids: tuple[str, ...]) -> int:
-    return sum(act(id_) for id_ in ids)

@@ -18,7 +18,7 @@ from gristmill.cli.output.progress import ProgressView
 from gristmill.demo.findings import UNDISTURBED, disturbance
 from gristmill.demo.home import temporary_home
 from gristmill.demo.one_core import measure
-from gristmill.demo.site import Site
+from gristmill.demo.site import NO_LIMITS, Site
 from gristmill.demo.sizes import mixed
 from gristmill.errors import GristmillError
 from gristmill.local.fleet import LocalFleet
@@ -59,9 +59,7 @@ def command(stay: bool) -> int:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     started_at = time.monotonic()
-    # The site answers at once: with the limits for other hosts the demo would measure these limits.
-    limits = {"fetch_networks": "127.0.0.0/8", "fetch_host_slots": "1000", "fetch_host_rate": "100000"}
-    with temporary_home(**limits) as home, Site() as site, reaching():
+    with temporary_home(**NO_LIMITS) as home, Site() as site, reaching():
         note("starting a server, a cpu worker, an io worker and the dashboard …")
         with LocalFleet("gristmill demo", {"cpu": 0, "io": 0}, port=0, logs=home / "logs") as fleet:
             fleet.wait_ready()
@@ -152,7 +150,7 @@ def _show_times(parts: list[Part], infos: list[BatchInfo]) -> None:
         work = "both at the same time" if what == "together" else ", ".join(one.what for one in parts[part])
         rows.append([what, work, f"{items}", f"{seconds:.1f}", f"{by_one:.1f}", f"{by_one / seconds:.1f}×"])
     columns = ["", "work", "items", "seconds", "one core alone", "speed-up"]
-    table(None, columns, rows, right="items seconds one_core_alone speed-up")
+    table(columns, rows, right="items seconds one_core_alone speed-up")
     counts = ", ".join(f"{count} of {task}" for task, count in SAMPLES.items())
     note(f"one core alone: measured just now, one after another, on a sample of the same items ({counts})")
     if samples[0].cores < UNDISTURBED:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from redis import Redis
 
 from gristmill.batches.info import BatchInfo
+from gristmill.batches.info_cache import InfoCache
 from gristmill.broker.unattended_queues import orphans
 from gristmill.broker.unknown_tasks import unknown_tasks
 from gristmill.cli import options
@@ -25,7 +26,7 @@ from gristmill.config.figures import duration
 from gristmill.config.names import KINDS, worker_word
 from gristmill.config.settings import Settings, settings, variable
 from gristmill.errors import GristmillError, ServerError
-from gristmill.fleet.overview import KIND_OF_POOL, Observer
+from gristmill.fleet.overview import KIND_OF_POOL
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry, namesakes, shared_name, unwatched_workers
 from gristmill.fleet.setup_failures import setup_failures
 from gristmill.fleet.unknown_tasks import tasks_without_worker
@@ -49,13 +50,13 @@ def command(target: str | None, as_json: bool) -> int:
       gristmill doctor --repair nightly
       gristmill doctor --json | jq 'select(.advice != "OK")'
     """
-    findings = [*_settings(), _python(), *_task_modules()]
+    findings = [*_settings(), Finding("python", f"{platform.python_version()}, {sys.executable}"), *_task_modules()]
     failure: ServerError | None = None
     try:
         with reaching():
             findings.append(data_root())
             findings += _server(client())
-            findings += [Finding(*line) for line in repair.diagnoses(client(), target)]
+            findings += repair.examine(client()) if target is None else repair.mend(client(), target)
     except ServerError as error:
         failure = error
         findings.append(Finding("server", "not reached", str(error)))
@@ -65,36 +66,27 @@ def command(target: str | None, as_json: bool) -> int:
 
 
 def _settings() -> Iterator[Finding]:
-    fields = Settings.model_fields
-    strangers = environment.unknown(fields, fields["home"].get_default())
+    strangers = environment.unknown(Settings.model_fields)
     for name, near in strangers:
         yield Finding("settings", name, f"no setting has this name{f': did you mean {near}?' if near else ''}")
     if not strangers:
         yield Finding("settings", f"home {settings().home}")
 
 
-def _python() -> Finding:
-    return Finding("python", f"{platform.python_version()}, {sys.executable}")
-
-
 def _task_modules() -> Iterator[Finding]:
     try:
         tasks = catalog.catalog()
-        counts = Counter(tasks.sources.values())
-        yield Finding("tasks", ", ".join(f"{count} {_origin(source)}" for source, count in counts.items()))
+        counts = Counter(source if source == "shipped" else f"from {source}" for source in tasks.sources.values())
+        yield Finding("tasks", ", ".join(f"{count} {origin}" for origin, count in counts.items()))
         for module in tasks.empty_modules:
             yield Finding("tasks", f"{module.name} ({module.source})", catalog.no_task_in(module))
     except GristmillError as error:
         yield Finding("tasks", "not all are known", str(error))
 
 
-def _origin(source: str) -> str:
-    return source if source == "shipped" else f"from {source}"
-
-
 def _server(server: Redis) -> Iterator[Finding]:
     yield from server_findings(server)
-    workers, batches = live_workers(), Observer(server, settings()).active()
+    workers, batches = live_workers(), InfoCache(server, settings()).active()
     queues = _queues(workers, batches)
     left = Counter[str]()
     for info in batches:

@@ -32,21 +32,43 @@ _NOTHING = {"retry": "has no failed or dead item", "cancel": "has ended"}
 Answer = TypeVar("Answer")
 
 
+def _act_on_batch(name: str, what: str, **options: bool) -> bool:
+    """Take an action on a batch; False when there was nothing to do."""
+    control = Control(client(), settings())
+    if what == "cancel":
+        return control.cancel(name, _WHERE) is not None
+    return bool(getattr(control, what)(name, **options))
+
+
+def _act_on_workflow(name: str, what: str) -> None:
+    """Take an action on each batch of a workflow: cancel the followers first, so that none of them begins meanwhile."""
+    infos = workflow_of(Ledger(client(), settings()), name)
+    options, reasons = {"workflow": True} if what == "retry" else {}, []
+    for info in reversed(infos) if what == "cancel" else infos:
+        try:
+            _act_on_batch(info.name, what, **options)
+        except InputError as error:
+            reasons.append(str(error))
+    if reasons:
+        raise InputError("; ".join(reasons))
+
+
 class Acting(Page):
     """Takes actions in the name of the visitor, which the log of actions has."""
 
     async def act(self, action: Callable[..., Answer], *arguments: Any, bad_input: int = 404) -> Answer:
         """Take an action, as `ask` asks a question."""
-        with acting(self._visitor(), "dashboard"):
+        # Where nobody has to log in, it is whoever the request comes from.
+        user = visitor(self.application, self.request) or f"anyone@{self.request.remote_ip}"
+        with acting(user, "dashboard"):
             return await self.ask(action, *arguments, bad_input=bad_input)
-
-    def _visitor(self) -> str:
-        """Who has logged in; where nobody has to, where the request comes from."""
-        return visitor(self.application, self.request) or f"anyone@{self.request.remote_ip}"
 
 
 class Action(Acting):
-    """Takes one action, for a form with the token of its page."""
+    """Takes one action on a batch, for a form with the token of its page."""
+
+    #: Takes the action, given the batch and the word for it.
+    take: Callable[[str, str], object] = staticmethod(_act_on_batch)
 
     @tornado.web.authenticated
     async def post(self, name: str, what: str) -> None:
@@ -56,17 +78,11 @@ class Action(Acting):
         await self.act(self.take, name, what, bad_input=409)
         self.redirect(self.reverse_url("batch", name))
 
-    def take(self, name: str, what: str) -> None:
-        """Take the action `what` on the batch."""
-        _act(name, what)
-
 
 class WorkflowAction(Action):
     """Takes one action on all batches of the workflow of a batch."""
 
-    def take(self, name: str, what: str) -> None:
-        """Take the action `what` on each of them."""
-        _act_on_workflow(name, what)
+    take = staticmethod(_act_on_workflow)
 
 
 class ActionOnMany(Acting):
@@ -91,7 +107,7 @@ class CancelItem(Acting):
         """Cancel the item, then show what runs again."""
         self.check_writable()
         await self.ask(_find, name)
-        await self.act(_cancel_item, name, int(index))
+        await self.act(lambda: Control(client(), settings()).cancel_item(name, int(index), f"item {index} {_WHERE}"))
         self.redirect(self.reverse_url("busy"))
 
 
@@ -113,7 +129,7 @@ class ScheduleAction(Acting):
     async def post(self, name: str, what: str) -> None:
         """Take the action `what`, then show the list again."""
         self.check_writable()
-        await self.act(getattr(Schedules(client(), settings()), what), name)
+        await self.act(lambda: getattr(Schedules(client(), settings()), what)(name))
         self.redirect(self.reverse_url("batches"))
 
 
@@ -132,37 +148,12 @@ def _act_on_worker(identity: str, what: str) -> None:
         fleet.drain(identity, stop=what == "stop")
 
 
-def _cancel_item(name: str, index: int) -> None:
-    Control(client(), settings()).cancel_item(name, index, f"item {index} {_WHERE}")
-
-
-def _act(name: str, what: str, **options: bool) -> bool:
-    """Take an action on a batch; False when there was nothing to do."""
-    control = Control(client(), settings())
-    if what == "cancel":
-        return control.cancel(name, _WHERE) is not None
-    return bool(getattr(control, what)(name, **options))
-
-
-def _act_on_workflow(name: str, what: str) -> None:
-    """Take an action on each batch of a workflow: cancel the followers first, so that none of them begins meanwhile."""
-    infos = workflow_of(Ledger(client(), settings()), name)
-    options, reasons = {"workflow": True} if what == "retry" else {}, []
-    for info in reversed(infos) if what == "cancel" else infos:
-        try:
-            _act(info.name, what, **options)
-        except InputError as error:
-            reasons.append(str(error))
-    if reasons:
-        raise InputError("; ".join(reasons))
-
-
 def _act_on_many(names: Iterable[str], what: str) -> tuple[int, list[str]]:
     changed, reasons = 0, []
     for name in names:
         try:
             _find(name)
-            if _act(name, what):
+            if _act_on_batch(name, what):
                 changed += 1
             else:
                 reasons.append(f"batch {name!r} {_NOTHING[what]}")
@@ -177,7 +168,7 @@ class Results(Page):
     @tornado.web.authenticated
     async def get(self, name: str) -> None:
         """Send the file, with `failed=1` of failed items only, while reading it: memory stays flat."""
-        info = await self.ask(batches.find, self.application.observer, name)
+        info = await self.ask(batches.find, self.application.observer.ledger, name)
         only_failed = self.get_query_argument("failed", "") == "1"
         reader = ResultReader(client(), settings(), name)
         results = reader.failed(0) if only_failed else reader.in_order(0, info.submitted)

@@ -88,16 +88,13 @@ def _with(advice: Advice, sentence: str) -> Advice:
 
 
 def _nobody(queue: QueueNow, planned: Plan, command: AdvisedCommand, reader: Reader) -> Advice:
-    text, typed = (
-        f"No worker takes items from {queue.name}: {item_count(queue.left, 'wait')}. Start one",
-        command.first(),
-    )
+    wait = item_count(queue.left, "wait")
     if reader.is_autoscaled:
-        text = f"{queue.name}: {item_count(queue.left, 'wait')}. gristmill autoscale sets its slots."
+        text = f"{queue.name}: {wait}. gristmill autoscale sets its slots."
         return Advice(queue.name, text, None, "info", planned.limit)
-    if (undrain := command.undrain()) is not None:
-        text = f"All workers of {queue.name} drain: {item_count(queue.left, 'wait')}. Have them take items again"
-        typed = undrain
+    text, typed = f"All workers of {queue.name} drain: {wait}. Have them take items again", command.undrain()
+    if typed is None:
+        text, typed = f"No worker takes items from {queue.name}: {wait}. Start one", command.first()
     return Advice(queue.name, f"{text}{':' if typed else '.'}", typed, "warning", planned.limit)
 
 

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 from gristmill.batches.info import ENDED, BatchInfo
 from gristmill.batches.info_cache import InfoCache
-from gristmill.batches.ledger import Ledger
 from gristmill.batches.schedules import Schedules
 from gristmill.batches.selection import Selection, checked_states
 from gristmill.batches.workflow import workflow_of
@@ -103,7 +102,7 @@ class BatchList:
         observer = self._observer
         names = self._names()
         if query.selection or query.workflow or query.order != "created":
-            every = self._workflow(query.workflow) if query.workflow else self._infos.infos(names)
+            every = workflow_of(observer.ledger, query.workflow) if query.workflow else self._infos.infos(names)
             infos = [info for info in every if query.selection.has(info)]
             infos.sort(key=ORDERS[query.order], reverse=not query.ascending)
             selected, infos_of_page = len(infos), infos[query.first : query.first + PAGE]
@@ -121,19 +120,16 @@ class BatchList:
             "first": query.first,
             "page": PAGE,
             "batches": [row(info, at, outlooks.get(info.name), meters.get(info.name)) for info in infos_of_page],
-            "tasks": sorted({info.task for info in infos_of_page} | self._infos.tasks() | observer.tasks()),
+            "tasks": sorted({info.task for info in infos_of_page} | self._infos.tasks() | observer.batches.tasks()),
             "schedules": self._schedules(),
         }
 
-    def _workflow(self, name: str) -> list[BatchInfo]:
-        return workflow_of(Ledger(self._observer.client, self._observer.settings), name)
-
     def _names(self) -> list[str]:
         """The names of all batches, the newest first; also forgets those whose time is over, if the user may."""
-        client, settings = self._observer.client, self._observer.settings
-        if self._observer.may_write:
-            return Ledger(client, settings).names()[::-1]
-        return cast(list[str], client.zrevrange(settings.key("batches"), 0, -1))
+        observer = self._observer
+        if observer.may_write:
+            return observer.ledger.names()[::-1]
+        return cast(list[str], observer.client.zrevrange(observer.settings.key("batches"), 0, -1))
 
     def _schedules(self) -> list[dict[str, Any]]:
         schedules = Schedules(self._observer.client, self._observer.settings)

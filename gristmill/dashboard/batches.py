@@ -25,13 +25,13 @@ INPUT, MESSAGE, TRACEBACK = 500, 500, 4000
 RATE_SECONDS = 10
 
 
-def find(source: Observer | Ledger, name: str) -> BatchInfo:
+def find(ledger: Ledger, name: str) -> BatchInfo:
     """The batch called `name`.
 
     Raises:
         InputError: no batch has that name.
     """
-    infos = source.infos([name])
+    infos = ledger.infos([name])
     if not infos:
         raise InputError(f"no batch is called {name!r}: it was deleted, or never submitted")
     return infos[0]
@@ -39,7 +39,7 @@ def find(source: Observer | Ledger, name: str) -> BatchInfo:
 
 def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
     """One batch: its row, its progress, its run times, and the failed items behind the index `after`."""
-    info = find(observer, name)
+    info = find(observer.ledger, name)
     client, settings = observer.client, observer.settings
     at = observer.meters.now()
     meters, attempts, slowest = together(
@@ -60,7 +60,7 @@ def data(observer: Observer, name: str, after: int) -> dict[str, Any]:
         "slowest": _with_inputs(slowest, reader),
         "failures": [_failure(result) for result in failures[:FAILED_MOST]],
         "more": len(failures) > FAILED_MOST,
-        "workflow": chain(Ledger(client, settings), name),
+        "workflow": chain(observer.ledger, name),
     }
 
 

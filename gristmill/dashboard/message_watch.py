@@ -6,7 +6,7 @@ import time
 from gristmill.broker.unattended_queues import Orphan, orphans
 from gristmill.broker.unknown_tasks import UnknownTask, unknown_tasks
 from gristmill.dashboard.shared_look import SharedLook
-from gristmill.fleet.overview import Observer, Overview
+from gristmill.fleet.overview import Observer
 
 #: Seconds between two searches while somebody looks, and the age from which on nobody is shown what one found.
 SEARCH_SECONDS, OLD_SECONDS = 30.0, 60.0
@@ -52,13 +52,9 @@ class MessageWatch:
             if self._is_younger(age):
                 return
             client, settings = self._observer.client, self._observer.settings
-            queues = self._shared_look.make("queues", _queues)
+            queues = self._shared_look.make("queues", lambda overview: [queue.name for queue in overview.queues])
             self._answer = orphans(client, settings, queues), unknown_tasks(client, settings)
             self._last_search = time.monotonic()
 
     def _is_younger(self, age: float) -> bool:
         return time.monotonic() - self._last_search < age
-
-
-def _queues(overview: Overview) -> list[str]:
-    return [queue.name for queue in overview.queues]

@@ -146,10 +146,9 @@ def _batches(counts: Mapping[tuple[Series, str], int], overview: Overview) -> It
 def _server(observer: Observer) -> Iterator[Metric]:
     client, settings = observer.client, observer.settings
     dead_letters = DeadLetters(client, settings)
-    yield _gauge("gristmill_dead_letters", "Messages that workers gave up on.", "", [("", len(dead_letters))])
-    yield _gauge(
-        "gristmill_dead_letter_bytes", "Bytes of the messages that workers gave up on.", "", [("", dead_letters.size)]
-    )
+    yield GaugeMetricFamily("gristmill_dead_letters", "Messages that workers gave up on.", len(dead_letters))
+    text = "Bytes of the messages that workers gave up on."
+    yield GaugeMetricFamily("gristmill_dead_letter_bytes", text, dead_letters.size)
     # A user without a right to INFO gets less.
     facts = server_facts(client)
     texts = {
@@ -159,21 +158,18 @@ def _server(observer: Observer) -> Iterator[Metric]:
     }
     for field, (name, text) in texts.items():
         if field in facts:
-            yield _gauge(name, text, "", [("", facts[field])])
+            yield GaugeMetricFamily(name, text, facts[field])
     build = GaugeMetricFamily(
         "gristmill_build_info", "Versions of the dashboard.", labels=["version", "python", "server"]
     )
-    build.add_metric([version("gristmill"), platform.python_version(), _server_version(facts)], 1)
+    name = str(facts.get("server_name", "redis"))
+    server = f"{name} {facts.get(f'{name}_version', facts.get('redis_version', ''))}"
+    build.add_metric([version("gristmill"), platform.python_version(), server], 1)
     yield build
 
 
-def _server_version(facts: Mapping[str, Any]) -> str:
-    name = str(facts.get("server_name", "redis"))
-    return f"{name} {facts.get(f'{name}_version', facts.get('redis_version', ''))}"
-
-
 def _gauge(name: str, text: str, label: str, values: Iterable[tuple[str, Any]]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=[label] if label else None)
+    family = GaugeMetricFamily(name, text, labels=[label])
     for about, value in values:
-        family.add_metric([about] if label else [], value)
+        family.add_metric([about], value)
     return family

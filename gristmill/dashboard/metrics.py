@@ -33,12 +33,10 @@ class Metrics(Page):
         authorization = self.request.headers.get("Authorization", "")
         if token and hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
             return
-        if self.application.guarded:
-            # Flower's method answers 401 itself.
-            if BaseHandler.get_current_user(self):
-                return
-            raise tornado.web.HTTPError(401)
-        if token:
+        # Flower's method answers 401 itself.
+        if self.application.guarded and BaseHandler.get_current_user(self):
+            return
+        if self.application.guarded or token:
             raise tornado.web.HTTPError(401)
 
 

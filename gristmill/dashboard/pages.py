@@ -129,7 +129,7 @@ class BatchPage(Page):
     @tornado.web.authenticated
     async def get(self, name: str) -> None:
         """Send the page."""
-        info = await self.ask(batches.find, self.application.observer, name)
+        info = await self.ask(batches.find, self.application.observer.ledger, name)
         self.show("batch.html", name, "batches", batch=info)
 
 
@@ -152,5 +152,5 @@ class BatchErrors(Page):
     async def get(self, name: str) -> None:
         """Send JSON."""
         observer = self.application.observer
-        await self.ask(batches.find, observer, name)
+        await self.ask(batches.find, observer.ledger, name)
         self.give(await self.ask(error_groups, observer, name))

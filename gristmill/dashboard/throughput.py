@@ -1,6 +1,6 @@
 """The data of the Throughput page: the fleet now, the advice, and the history of a range."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -52,7 +52,7 @@ def _compute(application: Any, name: str, overview: Overview, search: SearchAnsw
         "at": overview.at,
         "range": name,
         "queues": [{**asdict(queue), "drain": queue.drain} for queue in overview.queues],
-        "advice": [asdict(advice) for advice in _every_advice(application, overview, autoscale, search)],
+        "advice": [asdict(advice) for advice in _advice(application, overview, autoscale, search)],
         "workers": workers.rows(overview.workers, recorded),
         "tasks": _tasks(overview.workers),
         "empty": not overview.workers and not client.exists(of_server.key("batches")),
@@ -61,15 +61,21 @@ def _compute(application: Any, name: str, overview: Overview, search: SearchAnsw
     }
 
 
-def _every_advice(
+def _advice(
     application: Any, overview: Overview, autoscale: dict[str, Any] | None, search: SearchAnswer
 ) -> Iterator[Advice]:
     """The advice on queues and workers, on messages that nobody takes, and on tasks that nobody knows."""
-    scaled = autoscale["queues"] if autoscale else ()
-    yield from _advice(overview, application.server_cpu.percent, scaled)
+    queues, workers, cpu = overview.queues, overview.workers, application.server_cpu.percent
+    reader = Reader(machine_id(), is_private=settings().redis_url is None)
+    for queue in queues:
+        is_autoscaled = autoscale is not None and queue.name in autoscale["queues"]
+        yield advise(queue, queues, workers, cpu, replace(reader, is_autoscaled=is_autoscaled))
+    yield from advise_on_names(workers)
+    yield from advise_on_setups(workers)
+    yield from advise_on_abandoned(overview.batches)
     unattended, tasks = search
     yield from advise_on_orphans(unattended)
-    items = tasks_without_worker(overview.batches, overview.workers, overview.at)
+    items = tasks_without_worker(overview.batches, workers, overview.at)
     yield from advise_on_unknown_tasks([*tasks, *items])
 
 
@@ -83,14 +89,3 @@ def _tasks(workers: list[LiveWorker]) -> list[dict[str, Any]]:
         {"task": task, "workers": len(versions), "versions": len(set(versions))}
         for task, versions in sorted(fingerprints.items())
     ]
-
-
-def _advice(overview: Overview, cpu: float, scaled: Collection[str]) -> list[Advice]:
-    """The advice on queues and workers; `scaled` are the queues that autoscale acts on, so that nobody else has to."""
-    reader = Reader(machine_id(), is_private=settings().redis_url is None)
-    by_queue = [
-        advise(queue, overview.queues, overview.workers, cpu, replace(reader, is_autoscaled=queue.name in scaled))
-        for queue in overview.queues
-    ]
-    workers = [*advise_on_names(overview.workers), *advise_on_setups(overview.workers)]
-    return [*by_queue, *workers, *advise_on_abandoned(overview.batches)]

@@ -49,16 +49,11 @@ def _why(batch: Batch) -> str:
 def processor_seconds(pids: Iterable[int]) -> float:
     """Processor time of the processes and their children so far."""
     total = 0.0
-    for member in (member for pid in pids for member in _family(pid)):
+    for pid in pids:
         with suppress(psutil.NoSuchProcess):
-            used = member.cpu_times()
-            total += used.user + used.system
+            parent = psutil.Process(pid)
+            for member in (*parent.children(recursive=True), parent):
+                with suppress(psutil.NoSuchProcess):
+                    used = member.cpu_times()
+                    total += used.user + used.system
     return total
-
-
-def _family(pid: int) -> list[psutil.Process]:
-    try:
-        parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []

@@ -4,7 +4,9 @@ import hashlib
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+
+#: Settings for `fetch`: with its limits for other hosts one would measure these, for the site answers as it is asked.
+NO_LIMITS = {"fetch_networks": "127.0.0.0/8", "fetch_host_slots": "1000", "fetch_host_rate": "100000"}
 
 
 class _Page(BaseHTTPRequestHandler):
@@ -43,9 +45,7 @@ class Site:
         """The URL of a page."""
         return f"http://127.0.0.1:{self._server.server_port}/page/{number}"
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

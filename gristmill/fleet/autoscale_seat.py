@@ -33,7 +33,7 @@ class Status:
 
     @classmethod
     def of(cls, text: str) -> "Status":
-        """What `as_dict` gave, as JSON; none that another version wrote in another form."""
+        """What `asdict` gave, as JSON; none that another version wrote in another form."""
         try:
             fields = json.loads(text or "{}")
             queues = {name: Past.of(past) for name, past in fields.pop("queues", {}).items()}
@@ -41,10 +41,6 @@ class Status:
             return cls(**{name: value for name, value in fields.items() if name in names}, queues=queues)
         except (ValueError, TypeError, AttributeError):
             return cls()
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields, as JSON has them."""
-        return asdict(self)
 
 
 class Seat(BatchScripts):
@@ -65,7 +61,7 @@ class Seat(BatchScripts):
         self._lead(0.0, None)
 
     def _lead(self, seconds: float, status: Status | None) -> tuple[str, Status]:
-        text = "" if status is None else json.dumps(status.as_dict())
+        text = "" if status is None else json.dumps(asdict(status))
         other, stored = self._call("lead", token=self._token, holder=self._name, lease=int(seconds * 1000), status=text)
         return other, Status.of(stored)
 
@@ -77,6 +73,6 @@ def autoscale_now(settings: Settings, at: float) -> Question[dict[str, Any] | No
         (fields,) = answers
         if float(fields.get("until", 0)) / 1000 <= at:
             return None
-        return {"name": fields["name"], **Status.of(fields.get("status", "")).as_dict()}
+        return {"name": fields["name"], **asdict(Status.of(fields.get("status", "")))}
 
     return Question(lambda pipe: pipe.hgetall(settings.key("autoscale")), parse)

@@ -1,8 +1,8 @@
 """How many slots a queue gets next, from its plans and from what was decided before; to zero when it is idle."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from gristmill.batches.info import BatchInfo, State
 from gristmill.config.figures import count, item_count
@@ -22,11 +22,8 @@ LEAST_SHARE = 0.1
 _RUNS = (State.OPEN, State.SUBMITTING, State.ABANDONED, State.RUNNING)
 
 
-class Plans(Protocol):
-    """Makes the plan of a queue for a target in seconds, of which new slots were `ordered` some seconds ago."""
-
-    def __call__(self, queue: QueueNow, target: float, ordered: float = 0.0) -> Plan:
-        """The plan."""
+#: Makes the plan of a queue for a target in seconds, of which new slots were ordered some seconds ago: 0 for none.
+Plans = Callable[[QueueNow, float, float], Plan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +108,7 @@ def decide(queue: QueueNow, plans: Plans, past: Past, at: float, bounds: Bounds,
         past = replace(past, idle_since=None)
     if not past.slots and not is_idle:
         # Those elsewhere may be enough.
-        slots = plans(queue, seconds).slots
+        slots = plans(queue, seconds, 0.0).slots
         return _change(past, bounds.fit(slots), at, f"{item_count(queue.left, 'are')} left and there is no slot")
     if past.slots != bounds.fit(past.slots):
         return _change(past, bounds.fit(past.slots), at, f"it is to have {bounds.least:,} to {bounds.most:,}")
@@ -128,7 +125,7 @@ def decide(queue: QueueNow, plans: Plans, past: Past, at: float, bounds: Bounds,
         return _change(past, bounds.fit(goal.slots), at, goal.reason)
     if not is_calm or seconds <= LEAST_SHARE * aim.target:
         return replace(past, low_since=None)
-    early = plans(_longer(queue, 1 + queue.doubt), max(1 - EARLY * wide, 0.5) * seconds)
+    early = plans(_longer(queue, 1 + queue.doubt), max(1 - EARLY * wide, 0.5) * seconds, 0.0)
     return _decide_less(past, at, bounds.fit(early.slots), early, min(LOW_SECONDS, LOW_SHARE * aim.target))
 
 

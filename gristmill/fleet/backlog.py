@@ -104,11 +104,11 @@ class Backlog:
 
     def work(self, left: int) -> float:
         """Seconds that the `left` items of the queue take together; 0 while nothing tells that."""
-        of_batches = [(batch.left, self.mean[batch.name]) for batch in self.batches]
-        others = max(0, left - sum(number for number, _ in of_batches))
-        work = sum(number * mean for number, mean in of_batches) + others * self.history.mean
+        of_batches = sum(batch.left for batch in self.batches)
+        total = max(left, of_batches)
+        work = sum(batch.left * self.mean[batch.name] for batch in self.batches)
+        work += (total - of_batches) * self.history.mean
         # The samples are up to a second older, or younger, than the batches.
-        total = others + sum(number for number, _ in of_batches)
         return work * left / total if total else 0.0
 
     def longest(self, number: int) -> float:

@@ -92,16 +92,13 @@ class Bucket:
         for name, number in fields.items():
             kind, _, rest = name.partition("|")
             if kind == "t":
-                bucket._take(rest, int(number))
+                queue, what, task = rest.split("|", 2)
+                bucket.tasks.setdefault(Series(queue, task), TaskCount()).take(what, int(number))
             elif kind in ("q", "h"):
                 what, _, about = rest.partition("|")
                 mean = int(number) / samples / (1000 if what == "oldest" else 1)
                 (bucket.queues if kind == "q" else bucket.hosts).setdefault(about, {})[what] = mean
         return bucket
-
-    def _take(self, rest: str, number: int) -> None:
-        queue, what, task = rest.split("|", 2)
-        self.tasks.setdefault(Series(queue, task), TaskCount()).take(what, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +173,6 @@ class Meters(BatchScripts):
             return {(Series(queue, task), state): int(fields[name]) for name, (queue, state, task) in parts.items()}
 
         return Question(lambda pipe: pipe.hgetall(self.settings.key("ended")), parse)
-
-    def batch(self, name: str) -> BatchMeter:
-        """The meter of a batch; empty until the batch has a first outcome."""
-        return self.batches([name]).answer(self.client)[name]
 
     def batches(self, names: Sequence[str]) -> Question[dict[str, BatchMeter]]:
         """The meters of these batches, by name; each is empty until its batch has a first outcome."""

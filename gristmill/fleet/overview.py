@@ -48,7 +48,9 @@ class Observer:
         self.meters = Meters(client, settings)
         self.running_items = RunningItems(client, settings)
         self.outlooks = Outlooks(client, settings)
-        self._active = InfoCache(client, settings)
+        self.ledger = Ledger(client, settings)
+        #: The batches that had not ended when this observer last read them.
+        self.batches = InfoCache(client, settings)
         self._seconds: Buckets[dict[str, QueueSecond]] = Buckets(self.meters, 1, by_queue)
 
     @cached_property
@@ -67,16 +69,16 @@ class Observer:
         """The fleet now; also samples the queues, because without workers nobody else does."""
         at = self.sample()
         seconds = self._seconds.read(range(int(at) - SECONDS, int(at) + 1), at)
-        batches = self.active()
+        batches = self.batches.active()
         workers = self.fleet.workers()
         last = next((second for second in reversed(seconds) if any(one.gauges for one in second.values())), {})
         names = sorted({*KINDS, *last, *(worker.queue for worker in workers)})
         histories = {name: QueueHistory([second.get(name, NOTHING) for second in seconds[:-1]]) for name in names}
         means = {batch.name: batch.mean for batch in batches if batch.left and batch.done and batch.mean}
         running = self._running(histories, last, workers)
-        by_queue = {name: list[BatchInfo]() for name in names}
+        of_queues = {name: list[BatchInfo]() for name in names}
         for batch in batches:
-            by_queue.get(batch.queue, []).append(batch)
+            of_queues.get(batch.queue, []).append(batch)
         queues = [
             measure(
                 name,
@@ -86,7 +88,7 @@ class Observer:
                 Backlog.of(name, mine, histories[name], means, running),
                 mine,
             )
-            for name, mine in by_queue.items()
+            for name, mine in of_queues.items()
         ]
         return Overview(at, queues, workers, batches)
 
@@ -99,18 +101,6 @@ class Observer:
         if not any(last.get(name, NOTHING).gauges.get("left") for name in slow):
             return []
         return self.running_items.look(inputs=False)
-
-    def active(self) -> list[BatchInfo]:
-        """The batches that have not ended, oldest first."""
-        return self._active.active()
-
-    def infos(self, names: Sequence[str]) -> list[BatchInfo]:
-        """The info of each batch in `names` that is on the server."""
-        return Ledger(self.client, self.settings).infos(names)
-
-    def tasks(self) -> set[str]:
-        """The tasks of the batches that had not ended when this observer last read them."""
-        return self._active.tasks()
 
 
 def measure(

@@ -68,9 +68,7 @@ class QueueHistory:
         self.is_of_now = sum(second.done for second in now) >= ENOUGH
         self._span = now if self.is_of_now else last if sum(second.done for second in last) >= ENOUGH else seconds
         self.counts = self._sum(self._span)
-        runs: Counter[int] = Counter()
-        for count in self.counts.values():
-            runs.update(count.runs)
+        runs = sum((count.runs for count in self.counts.values()), Counter[int]())
         #: How long an item takes of which a slot runs one now: long ones more often than there are such items.
         self.length, self.variance = _length_of(runs)
         self._left = next((one.gauges.get("left", 0.0) for one in reversed(seconds) if one.gauges), 0.0)

@@ -22,8 +22,9 @@ from gristmill.server.actor import actor
 from gristmill.server.replies import by_turns
 from gristmill.server.scripts import Scripts
 
-#: Seconds without a heartbeat after which a worker gives way to a newer one of its name: it was killed, and replaced.
-REPLACED_SECONDS = 3.0
+#: Seconds without a heartbeat for which a worker counts as live; those after which it gives way to a newer one of its
+#: name: it was killed, and replaced.
+LIVE_SECONDS, REPLACED_SECONDS = 10.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +128,9 @@ class WorkerRegistry(BatchScripts):
         """Messages on `queue` that no worker has taken."""
         return int(Scripts(self.client, self.settings.prefix, "broker").call("size", queue=queue))
 
-    def workers(self, silent_seconds: float = 10) -> list[LiveWorker]:
-        """The workers with a heartbeat in the last `silent_seconds` seconds, by name."""
-        now, rows = self._call("live", silent=int(silent_seconds * 1000))
+    def workers(self) -> list[LiveWorker]:
+        """The live workers, by name."""
+        now, rows = self._call("live", silent=int(LIVE_SECONDS * 1000))
         moments = {worker: at / 1000 for worker, at, *_ in rows}
         texts = {worker: parts for worker, _, *parts in rows}
         live = _without_replaced(moments, now / 1000 - REPLACED_SECONDS)

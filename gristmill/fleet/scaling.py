@@ -1,5 +1,6 @@
 """What limits a queue, and how many slots would have it done in time."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -88,15 +89,12 @@ def slots_for(queue: QueueNow, target_seconds: float, start: float) -> int:
     if best is None:
         return 1
     goal = max(target_seconds, NEAR * best)
-    low, high = 1, most
-    while low < high:
-        middle = (low + high) // 2
-        seconds = queue.drain_with(middle, start)
-        if seconds is not None and seconds <= goal:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+
+    def are_enough(slots: int) -> bool:
+        seconds = queue.drain_with(slots, start)
+        return seconds is not None and seconds <= goal
+
+    return 1 + bisect_left(range(1, most), True, key=are_enough)
 
 
 def plan(

@@ -1,6 +1,7 @@
 """How busy the server is: it runs its scripts on one core."""
 
 import time
+from math import inf
 from typing import cast
 
 from redis import Redis
@@ -25,11 +26,8 @@ class ServerCpu:
         except NoPermissionError:
             return self.percent
         now, used = time.monotonic(), info["used_cpu_user"] + info["used_cpu_sys"]
-        if self._last:
-            then, before = self._last
-            if now - then > _LEAST_SECONDS:
-                self.percent = max(0.0, 100 * (used - before) / (now - then))
-                self._last = now, used
-        else:
+        then, before = self._last or (-inf, used)
+        if now - then > _LEAST_SECONDS:
+            self.percent = max(0.0, 100 * (used - before) / (now - then))
             self._last = now, used
         return self.percent

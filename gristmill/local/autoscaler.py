@@ -63,18 +63,16 @@ class Autoscaler:
                 change = f"{past.slots:,}" if before is None else f"{before.slots:,} to {past.slots:,}"
                 self._say(f"{queue}: {change} {'slot' if past.slots == 1 else 'slots'}: {past.reason}")
         self._seat.take(Status(overview.at, self._reach.name, self._aim.target, self._aim.idle, self._failure, queues))
-        self._make_so({queue: past.slots for queue, past in queues.items()}, overview)
+        if self._change is None or not self._change.is_alive():
+            slots = {queue: past.slots for queue, past in queues.items()}
+            # Beside this loop: a command may take longer than the seat lasts without a sign of life.
+            self._change = threading.Thread(target=self._apply, args=(slots, overview), daemon=True)
+            self._change.start()
 
     def leave(self) -> None:
         """Let another autoscale act; the slots stay as they are."""
         if not self._standing_by:
             self._seat.leave()
-
-    def _make_so(self, slots: Mapping[str, int], overview: Overview) -> None:
-        """Make it so, beside this loop: a command may take longer than the seat lasts without a sign of life."""
-        if self._change is None or not self._change.is_alive():
-            self._change = threading.Thread(target=self._apply, args=(slots, overview), daemon=True)
-            self._change.start()
 
     def _apply(self, slots: Mapping[str, int], overview: Overview) -> None:
         failure = ""

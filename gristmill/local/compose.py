@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from gristmill.config.names import KINDS
 from gristmill.config.settings import settings
 from gristmill.fleet.registry import LiveWorker, WorkerRegistry
-from gristmill.local.reach import ScalingFailed, run
+from gristmill.local.reach import Reach, ScalingFailed, run
 from gristmill.tasks.kind import Kind
 
 #: What Compose says of a container's place in its service.
@@ -23,13 +23,13 @@ class Container:
     id: str
 
 
-class ComposeServices:
+class ComposeServices(Reach):
     """The services `cpu` and `io`, with a worker in each container.
 
     What goes away drains first: its worker takes no messages, and its container is removed once none runs there.
     """
 
-    name, is_elastic = "Docker Compose", False
+    name = "Docker Compose"
 
     def __init__(self, registry: WorkerRegistry) -> None:
         self._registry = registry
@@ -54,13 +54,10 @@ class ComposeServices:
     def step(self, queue: str, live: Sequence[LiveWorker], before: int) -> int:
         """The slots of one container: as many as those that run have, or had, else as many as the settings here say."""
         slots = max((worker.slots for worker in self.workers(live) if worker.queue == queue), default=0)
-        self._steps[queue] = slots or before or self._guess(queue)
-        return self._steps[queue]
-
-    @staticmethod
-    def _guess(queue: str) -> int:
         # A cpu container has one core, unless the project says otherwise: then its worker soon tells.
-        return settings().io_slots if queue == str(Kind.IO) else settings().cpu_slots or 1
+        guess = settings().io_slots if queue == str(Kind.IO) else settings().cpu_slots or 1
+        self._steps[queue] = slots or before or guess
+        return self._steps[queue]
 
     def apply(self, slots: Mapping[str, int], live: Sequence[LiveWorker]) -> None:
         """Start containers, or drain the last ones and remove those that have drained."""

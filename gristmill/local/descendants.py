@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -60,7 +60,8 @@ def children(pid: int) -> set[int]:
         return {child for thread in threads for child in children_of_thread(pid, int(thread))}
     except FileNotFoundError:
         # No such process, or a kernel without CONFIG_PROC_CHILDREN.
-        return {each for each in _pids() if (about := status(each)) and about[1] == pid}
+        pids = [int(name) for name in os.listdir(_PROC) if name.isdigit()]  # noqa: PTH208
+        return {each for each in pids if (about := status(each)) and about[1] == pid}
 
 
 def children_of_thread(pid: int, thread: int) -> set[int]:
@@ -84,10 +85,6 @@ def _read(path: str) -> bytes:
         return b"".join(parts)
     finally:
         os.close(descriptor)
-
-
-def _pids() -> Iterator[int]:
-    return (int(name) for name in os.listdir(_PROC) if name.isdigit())  # noqa: PTH208
 
 
 def _children_elsewhere(pid: int) -> set[int]:

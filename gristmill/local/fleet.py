@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from types import TracebackType
 from urllib.parse import urlsplit
 
 from gristmill.config.flower import check_reach, dashboard_url, is_guarded
@@ -163,11 +162,6 @@ class LocalFleet:
         for worker in self._workers:
             worker.restart(settings().drain_seconds + END_SECONDS)
 
-    def hurry(self) -> None:
-        """Have the workers put their messages back on the queues at once."""
-        for worker in self._workers:
-            worker.signal(signal.SIGQUIT)
-
     def _end_children(self) -> None:
         """Drain the workers; after a second Ctrl-C they put their messages back at once."""
         for child in (*self._workers, *self._others):
@@ -177,16 +171,15 @@ class LocalFleet:
             try:
                 child.wait(deadline.left or 0.0)
             except KeyboardInterrupt:
-                self.hurry()
+                for worker in self._workers:
+                    worker.signal(signal.SIGQUIT)
                 deadline = Deadline(END_SECONDS)
                 child.wait(END_SECONDS)
         for child in (*self._workers, *self._others):
             child.kill()
         self._end_orphans()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
 

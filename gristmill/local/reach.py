@@ -24,18 +24,19 @@ class ScalingFailed(GristmillError):
 
 
 class Reach(Protocol):
-    """What autoscale grows and shrinks."""
+    """What autoscale grows and shrinks: the base of each kind."""
 
     #: How its log names it.
     name: str
     #: Whether it may find room that no worker knows of, as a cloud does.
-    is_elastic: bool
+    is_elastic: bool = False
 
     def workers(self, live: Sequence[LiveWorker]) -> list[LiveWorker]:
         """Those of the live workers that it grows and shrinks."""
 
-    def step(self, queue: str, live: Sequence[LiveWorker], before: int) -> int:
+    def step(self, queue: str, live: Sequence[LiveWorker], before: int) -> int:  # noqa: ARG002
         """The number of slots of a queue that come and go together; `before` is what was said last, 0 at first."""
+        return 1
 
     def apply(self, slots: Mapping[str, int], live: Sequence[LiveWorker]) -> None:
         """Come closer to so many slots for each queue. Repeating it changes nothing once they are there.
@@ -45,10 +46,10 @@ class Reach(Protocol):
         """
 
 
-class OwnPools:
+class OwnPools(Reach):
     """The pools of the workers of the `gristmill up` in this host's home, which change their size while they run."""
 
-    name, is_elastic = "`gristmill up`", False
+    name = "`gristmill up`"
 
     def __init__(self, home: Home, registry: WorkerRegistry) -> None:
         self._home, self._registry = home, registry
@@ -59,10 +60,6 @@ class OwnPools:
         pids = children(holder.pid) if holder else set()
         return [worker for worker in live if worker.pid in pids and worker.host == socket.gethostname()]
 
-    def step(self, _queue: str, _live: Sequence[LiveWorker], _before: int) -> int:
-        """Slots come and go one by one."""
-        return 1
-
     def apply(self, slots: Mapping[str, int], live: Sequence[LiveWorker]) -> None:
         """Ask each worker for its slots: `up` has one of each queue."""
         for worker in self.workers(live):
@@ -70,7 +67,7 @@ class OwnPools:
                 self._registry.resize(worker.id, slots[worker.queue])
 
 
-class SizingCommand:
+class SizingCommand(Reach):
     """A command of the operator's, without a shell, for which {cpu} and {io} stand for the slots."""
 
     is_elastic = True
@@ -95,10 +92,6 @@ class SizingCommand:
     def workers(self, live: Sequence[LiveWorker]) -> list[LiveWorker]:
         """All of them: nobody here knows which ones are the command's."""
         return list(live)
-
-    def step(self, _queue: str, _live: Sequence[LiveWorker], _before: int) -> int:
-        """The command has to know what comes and goes together."""
-        return 1
 
     def apply(self, slots: Mapping[str, int], _live: Sequence[LiveWorker]) -> None:
         """Call the command when the numbers have changed, or when it failed."""

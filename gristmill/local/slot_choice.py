@@ -52,7 +52,7 @@ class SlotChoice:
         others: int,
         queue: QueueNow,
         target: float,
-        ordered: float = 0.0,
+        ordered: float,
     ) -> Plan:
         """The plan of a queue, without the `others`, its slots elsewhere.
 

@@ -6,7 +6,7 @@ import os
 import select
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gristmill.errors import InputError
@@ -56,11 +56,16 @@ class Blocks:
 
     def _pump(self, fd: int | None) -> Iterator[bytes]:
         if fd is None:
-            return iter(lambda: sys.stdin.buffer.read(BLOCK_BYTES), b"")
-        if not self.regular:
-            return iter(lambda: _arrived(fd), b"")
-        self._refuse_change(os.fstat(fd))
-        return iter(_from(fd, self._start), b"")
+            yield from iter(lambda: sys.stdin.buffer.read(BLOCK_BYTES), b"")
+        elif not self.regular:
+            yield from iter(lambda: _arrived(fd), b"")
+        else:
+            self._refuse_change(os.fstat(fd))
+            # Another process may move the offset of the descriptor.
+            place = self._start
+            while block := os.pread(fd, BLOCK_BYTES, place):
+                yield block
+                place += len(block)
 
     def _status(self) -> os.stat_result | None:
         if not self.stdin:
@@ -94,19 +99,6 @@ def _stdin() -> int | None:
         return sys.stdin.fileno()
     except io.UnsupportedOperation:
         return None
-
-
-def _from(fd: int, start: int) -> Callable[[], bytes]:
-    """A function that returns the next block of a regular file, even if another process moves its offset."""
-    place = start
-
-    def following() -> bytes:
-        nonlocal place
-        block = os.pread(fd, BLOCK_BYTES, place)
-        place += len(block)
-        return block
-
-    return following
 
 
 def _arrived(fd: int) -> bytes:

@@ -38,7 +38,7 @@ class CheckedItems:
     ) -> None:
         self.task = task
         self.source = source
-        self.fixed = dict(task.schema.fixed(fixed))
+        self.fixed = task.schema.fixed(fixed)
         self.parameter = task.schema.open_parameter(self.fixed)
         self.on_bad = on_bad
         self.rejected = 0

@@ -11,7 +11,7 @@ from gristmill.producer.items.source import Source
 Row = list[object]
 
 
-class Combined:
+class Combined(Source):
     """Every combination of the items of some groups of sources; the last group changes fastest.
 
     The sources of a group are linked: a row is what they have at one place, up to the end of the shortest. An item is
@@ -38,10 +38,6 @@ class Combined:
             for others in product(*rest):
                 number += 1
                 yield Raw(number, [*row, *(value for other in others for value in other)])
-
-    def columns(self) -> None:
-        """None: the values have no names."""
-        return
 
     def place(self, number: int) -> str:
         """The place of a combination."""

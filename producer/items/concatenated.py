@@ -10,7 +10,7 @@ from gristmill.producer.items.source import Source
 _SPAN = 1 << 48
 
 
-class Concatenated:
+class Concatenated(Source):
     """The items of each source, in the order of the sources.
 
     Raises:

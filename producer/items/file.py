@@ -9,6 +9,7 @@ from gristmill.errors import InputError, invalid_value
 from gristmill.producer.items import charset, jsonl, lines
 from gristmill.producer.items.blocks import Blocks
 from gristmill.producer.items.lines import Raw, split_lines
+from gristmill.producer.items.source import Source
 from gristmill.producer.items.table import Table
 
 Format = Literal["lines", "jsonl", "csv", "tsv"]
@@ -59,7 +60,7 @@ class Reading:
         return form
 
 
-class File:
+class File(Source):
     """The items in the file at `path`, "-" for standard input.
 
     Raises:

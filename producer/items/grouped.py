@@ -6,7 +6,7 @@ from gristmill.producer.items.lines import Raw
 from gristmill.producer.items.source import Source
 
 
-class Grouped:
+class Grouped(Source):
     """Lists of `size` neighbouring items of a source; the last may be shorter. A bad item is in no list."""
 
     def __init__(self, source: Source, size: int) -> None:
@@ -29,10 +29,6 @@ class Grouped:
                 values, count = [], 0
         if values:
             yield Raw(first, values)
-
-    def columns(self) -> None:
-        """None: the values of a list have no names."""
-        return
 
     def place(self, number: int) -> str:
         """As the source has it."""

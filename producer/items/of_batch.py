@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from gristmill.producer.items.lines import Raw
+from gristmill.producer.items.source import Source
 
 
-class ValuesOfBatch:
+class ValuesOfBatch(Source):
     """Stands where a batch has no other source: the server makes the items."""
 
     regular, text = True, False
@@ -16,10 +17,6 @@ class ValuesOfBatch:
     def open(self) -> Iterator[Raw]:
         """Yield nothing."""
         return iter(())
-
-    def columns(self) -> None:
-        """None: values have no header."""
-        return
 
     def place(self, number: int) -> str:
         """`item 3 of batch 'pages'`."""

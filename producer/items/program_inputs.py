@@ -9,7 +9,7 @@ from gristmill.tasks.program.template import text_of
 _NUL = "has a NUL character, which no program can be given"
 
 
-class ProgramInputs:
+class ProgramInputs(Source):
     """The inputs of a program, as its task takes them; a `separator`, if any, splits each text into columns."""
 
     text = False
@@ -30,10 +30,6 @@ class ProgramInputs:
             else:
                 texts = self._texts(raw.value)
                 yield _checked(raw.number, texts[0] if len(texts) == 1 else texts, texts)
-
-    def columns(self) -> None:
-        """None: columns are part of the input."""
-        return
 
     def place(self, number: int) -> str:
         """As the source has it."""

@@ -7,7 +7,7 @@ from gristmill.producer.items.lines import Raw
 
 
 class Source(Protocol):
-    """Where items come from. Every method raises InputError when the source cannot be read."""
+    """Where items come from, the base of all sources. Every method raises InputError when the source cannot be read."""
 
     #: its name in messages: a path, "standard input", "arguments"
     name: str
@@ -20,7 +20,8 @@ class Source(Protocol):
         """Yield every item, good or bad, from the first one on, as soon as it can be read."""
 
     def columns(self) -> tuple[str, ...] | None:
-        """The names in the header of a table, read without using up items; None for other formats."""
+        """The names of the columns of a table, read without using up items; None where values have no such names."""
+        return None
 
     def place(self, number: int) -> str:
         """The place of the item of that number, as messages name it: "items.txt:3", "argument 3"."""

@@ -10,7 +10,7 @@ from gristmill.producer.items.source import Source
 from gristmill.tasks.schema import Schema
 
 
-class TaskArguments:
+class TaskArguments(Source):
     """Items that are objects of arguments: each value of a combination under the name of its parameter."""
 
     name, text = "inputs", False
@@ -27,10 +27,6 @@ class TaskArguments:
             else:
                 assert isinstance(raw.value, list)  # noqa: S101 (what `Combined` yields without an error)
                 yield Raw(raw.number, dict(zip(self._names, raw.value, strict=True)))
-
-    def columns(self) -> None:
-        """None: the arguments are no text of a table."""
-        return
 
     def place(self, number: int) -> str:
         """As the combination has it."""

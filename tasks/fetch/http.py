@@ -50,8 +50,7 @@ class Reply:
             FetchConnectionError: the body breaks off.
             FetchTimeoutError: the body takes too long.
         """
-        size = self._response.length_remaining or 0
-        self._bounded(size)
+        self._bounded(self._response.length_remaining or 0)
         size = 0
         with _faults(self._target, self._alarm):
             for block in self._response.stream(_BLOCK, decode_content=False):
@@ -139,8 +138,10 @@ def send_request(
                 "User-Agent": "gristmill",
                 "Accept": "*/*",
                 "Accept-Encoding": "identity",
+                **(post.headers if post else {}),
             }
-            _send(connection, target, headers, post)
+            method, body = ("POST", post.body) if post else ("GET", None)
+            connection.request(method, target.path, body, headers, preload_content=False, decode_content=False)
             response = connection.getresponse()
         yield Reply(target, response, bounds.size, alarm)
     finally:
@@ -148,12 +149,6 @@ def send_request(
         if response is not None:
             response.close()
         connection.close()
-
-
-def _send(connection: "HTTPConnection", target: Target, headers: dict[str, str], post: Post | None) -> None:
-    method, body = ("GET", None) if post is None else ("POST", post.body)
-    headers = headers if post is None else {**headers, **post.headers}
-    connection.request(method, target.path, body, headers, preload_content=False, decode_content=False)
 
 
 def _connect(target: Target, addresses: Sequence[str], seconds: float) -> "HTTPConnection":

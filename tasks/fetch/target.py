@@ -74,7 +74,12 @@ class Target:
         """
         # Headers are read as Latin-1: each character is the byte that the server sent.
         text = "".join(c if c.isascii() else f"%{ord(c):02X}" for c in location)
-        target = self.parse(_joined(self.url, _trimmed(text)), allowed)
+        text = _trimmed(text)
+        try:
+            url = urljoin(self.url, text)
+        except ValueError as error:
+            raise _error(text, f"a URL; {error}") from None
+        target = self.parse(url, allowed)
         if self.scheme == "https" and target.scheme == "http":
             raise InvalidUrl(repr(target.url), "an https URL, after one of https")
         return target
@@ -113,13 +118,6 @@ def _stand_in(url: str) -> str:
     while mark in url.lower():
         mark += "x"
     return mark
-
-
-def _joined(base: str, location: str) -> str:
-    try:
-        return urljoin(base, location)
-    except ValueError as error:
-        raise _error(location, f"a URL; {error}") from None
 
 
 def _parts(url: str) -> "Url":

@@ -55,8 +55,7 @@ def host(url: str) -> str:
 
 
 def _limits() -> Limits:
-    options = settings()
-    return Limits(str(options.fetch_host_slots), rate_of(options.fetch_host_rate), "host")
+    return Limits(str(settings().fetch_host_slots), rate_of(settings().fetch_host_rate), "host")
 
 
 def _check(url: str, save: str | None) -> None:

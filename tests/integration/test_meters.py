@@ -42,6 +42,10 @@ def coarse(seconds):
     return math.ceil(bucket(seconds) / COARSE)
 
 
+def meter_of_b(meters):
+    return meters.batches(["b"]).answer(meters.client)["b"]
+
+
 def in_all(meters, width):
     """What the buckets of a width counted, all together."""
     total = {}
@@ -88,9 +92,9 @@ def test_every_count_is_what_the_ledger_recorded(ledger, meters):
         assert count.waits.total() == 500
         assert (count.retries, count.duplicates) == (0, 450)
     assert meters.of_workers([WORKER]).answer(meters.client)[WORKER][FIBONACCI].succeeded == 450
-    slices = meters.batch("b").slices.values()
+    slices = meter_of_b(meters).slices.values()
     assert (sum(good for good, _ in slices), sum(bad for _, bad in slices)) == (450, 50)
-    assert meters.batch("b").runs.keys() == {coarse(0.1)}
+    assert meter_of_b(meters).runs.keys() == {coarse(0.1)}
 
 
 def test_run_times_are_counted_by_item(ledger, meters):
@@ -100,7 +104,7 @@ def test_run_times_are_counted_by_item(ledger, meters):
         (item,) = ledger.take(chunk).items
         outcome = Outcome(item.index, "succeeded", 1, "1", seconds)
         ledger.record(chunk, [outcome], seconds, WORKER)
-    assert meters.batch("b").runs == {coarse(0.02): 2, coarse(5.0): 1}
+    assert meter_of_b(meters).runs == {coarse(0.02): 2, coarse(5.0): 1}
     assert meters.totals()[FIBONACCI].runs == Counter({bucket(0.02): 2, bucket(5.0): 1})
 
 
@@ -112,7 +116,7 @@ def test_run_times_around_a_second_are_one_bucket_of_the_batch(ledger, meters):
         (item,) = ledger.take(chunk).items
         outcome = Outcome(item.index, "succeeded", 1, "1", seconds)
         ledger.record(chunk, [outcome], seconds, WORKER)
-    assert meters.batch("b").runs == {0: 3}
+    assert meter_of_b(meters).runs == {0: 3}
 
 
 def test_the_server_and_python_know_the_same_buckets(ledger):
@@ -157,7 +161,7 @@ def test_slices_of_a_long_batch_get_wider_and_lose_nothing(ledger, meters):
             ledger.record(chunk, outcomes(ledger.take(chunk).items), 60.0, WORKER)
         # Four hours pass.
         ledger.client.hincrby(key, "created", -3_600_000 * (hours + 1))
-    meter = meters.batch("b")
+    meter = meter_of_b(meters)
     done = sum(good for good, _ in meter.slices.values())
     assert done == info(ledger, "b").succeeded > 30
     assert meter.width == 64
@@ -233,7 +237,7 @@ def test_nothing_is_counted_when_that_is_switched_off(ledger, meters):
     run_all(off)
     assert info(ledger, "b").succeeded == 100
     assert meters.totals() == {}
-    assert meters.batch("b").slices == {}
+    assert meter_of_b(meters).slices == {}
 
 
 def test_failed_items_are_found_by_index(ledger):

@@ -59,7 +59,7 @@ MUTANTS = (
         "a look waits for no search of batches",
         "gristmill/dashboard/batch_list.py",
         "self._infos = InfoCache(observer.client, observer.settings)",
-        "self._infos = observer._active",
+        "self._infos = observer.batches",
         f"{SLOW_PAGES}::test_a_look_waits_for_no_search_of_batches",
         TRUE,
     ),

@@ -16,7 +16,7 @@ TARGET, IDLE, START_SECONDS = 600.0, 60.0, 20.0
 BUSY = QueueNow("cpu", left=1000, seconds=1.0, work=1000.0, rate=4.0, slots=4, busy=4, used=1.0)
 
 
-def planned(queue, target, ordered=0.0):
+def planned(queue, target, ordered):
     slots = slots_for(queue, target, max(0.0, START_SECONDS - ordered)) if queue.left else 0
     return Plan("cpu", Limit.SLOTS, slots, None, "why")
 

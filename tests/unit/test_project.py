@@ -8,11 +8,9 @@ import pytest
 
 from gristmill.config.environment import source_of
 from gristmill.config.project import find_project
-from gristmill.config.settings import Settings, load
+from gristmill.config.settings import load
 from gristmill.errors import SettingError
 from tests.support.projects import SHOP, python, write
-
-HOME = Settings.model_fields["home"].get_default()
 
 CATALOG = """
 import json
@@ -67,17 +65,17 @@ def test_the_environment_and_the_home_win_over_the_project(shop, monkeypatch):
     environ = {"GRISTMILL_HOME": str(shop / "home")}
     settings = load(environ)
     assert (settings.task_modules, settings.data_root) == (("tasks", "shop.jobs"), shop / "photos")
-    assert source_of("task_modules", HOME, environ) == str(shop / "pyproject.toml")
+    assert source_of("task_modules", environ) == str(shop / "pyproject.toml")
     write(shop, {".env": "GRISTMILL_IO_SLOTS=5\nGRISTMILL_CPU_SLOTS=3\nGRISTMILL_TASK_MODULES=one\n"})
     write(shop, {"home/.env": "GRISTMILL_IO_SLOTS=6\n"})
     settings = load(environ)
     assert (settings.io_slots, settings.cpu_slots, settings.task_modules) == (6, 3, ("one",))
-    assert source_of("task_modules", HOME, environ) == str(shop / ".env")
+    assert source_of("task_modules", environ) == str(shop / ".env")
     environ["GRISTMILL_TASK_MODULES"] = "two"
     environ["GRISTMILL_DATA_ROOT"] = "/data"
     settings = load(environ)
     assert (settings.task_modules, str(settings.data_root)) == (("two",), "/data")
-    assert source_of("task_modules", HOME, environ) == "GRISTMILL_TASK_MODULES"
+    assert source_of("task_modules", environ) == "GRISTMILL_TASK_MODULES"
 
 
 def test_the_home_may_be_named_in_the_projects_env(shop, monkeypatch):

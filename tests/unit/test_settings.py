@@ -10,11 +10,9 @@ from gristmill.config.settings import Settings, load
 from gristmill.errors import SettingError
 from gristmill.server.connection import with_password
 
-HOME = Settings.model_fields["home"].get_default()
-
 
 def unknown(**names):
-    return environment.unknown(Settings.model_fields, HOME, names)
+    return environment.unknown(Settings.model_fields, names)
 
 
 def test_the_environment_wins_over_the_homes_file(tmp_path):

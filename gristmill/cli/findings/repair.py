@@ -1,12 +1,12 @@
 """What `gristmill doctor` says of batches whose parts disagree, and `gristmill doctor --repair`, which mends them."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import click
 from redis import Redis
 
 from gristmill.batches.repair import Repair, sentence, within
+from gristmill.cli.findings.finding import Finding
 from gristmill.config.settings import settings
 from gristmill.errors import InputError, invalid_value
 
@@ -14,14 +14,6 @@ from gristmill.errors import InputError, invalid_value
 EVERY = "*"
 #: Seconds that `doctor` without --repair may spend on batches.
 LOOK_SECONDS = 5.0
-
-
-class Diagnosis(NamedTuple):
-    """A line of the report on batches; `advice` is empty when all is well."""
-
-    check: str
-    state: str
-    advice: str = ""
 
 
 option = click.option(
@@ -34,16 +26,7 @@ option = click.option(
 )
 
 
-def diagnoses(server: Redis, target: str | None) -> Iterator[Diagnosis]:
-    """The lines on batches: whether their parts agree, or with a `target` of `--repair` what was mended.
-
-    Raises:
-        InputError: there is no batch of this name.
-    """
-    return examine(server) if target is None else mend(server, target)
-
-
-def examine(server: Redis) -> Iterator[Diagnosis]:
+def examine(server: Redis) -> Iterator[Finding]:
     """The live batches and the queues whose parts disagree, or one line that all of them agree."""
     repair = Repair(server, settings())
     active, number, ill = repair.active(), 0, 0
@@ -52,16 +35,16 @@ def examine(server: Redis) -> Iterator[Diagnosis]:
         if not (findings := repair.examine(name)):
             continue
         ill += 1
-        yield Diagnosis(f"batch {name}", sentence(findings), f"mend it: gristmill doctor --repair {name}")
+        yield Finding(f"batch {name}", sentence(findings), f"mend it: gristmill doctor --repair {name}")
     for queue, counts in repair.queues(repair.queue_names(), mend=False).items():
-        yield Diagnosis(f"queue {queue}", f"{counts} counts differ from its batches", "gristmill doctor --repair")
+        yield Finding(f"queue {queue}", f"{counts} counts differ from its batches", "gristmill doctor --repair")
     if counts := repair.limits(mend=False):
-        yield Diagnosis("limits", f"{counts} counts of tasks differ from their batches", "gristmill doctor --repair")
+        yield Finding("limits", f"{counts} counts of tasks differ from their batches", "gristmill doctor --repair")
     if not ill:
-        yield Diagnosis("batches", f"{number} of {len(active)} live ones looked at, their parts agree")
+        yield Finding("batches", f"{number} of {len(active)} live ones looked at, their parts agree")
 
 
-def mend(server: Redis, batch: str) -> Iterator[Diagnosis]:
+def mend(server: Redis, batch: str) -> Iterator[Finding]:
     """Mend one batch, or every one, and the queues; a line for each that was mended.
 
     Raises:
@@ -75,11 +58,11 @@ def mend(server: Redis, batch: str) -> Iterator[Diagnosis]:
     for name in names if batch == EVERY else [batch]:
         if findings := repair.mend(name):
             repairs += 1
-            yield Diagnosis(f"batch {name}", f"mended: {sentence(findings)}")
+            yield Finding(f"batch {name}", f"mended: {sentence(findings)}")
     for queue, counts in repair.queues(repair.queue_names(), mend=True).items():
-        yield Diagnosis(f"queue {queue}", f"mended: {counts} counts differed from its batches")
+        yield Finding(f"queue {queue}", f"mended: {counts} counts differed from its batches")
     if counts := repair.limits(mend=True):
-        yield Diagnosis("limits", f"mended: {counts} counts of tasks differed from their batches")
+        yield Finding("limits", f"mended: {counts} counts of tasks differed from their batches")
     if not repairs:
         what = f"{len(names)} batches" if batch == EVERY else batch
-        yield Diagnosis("batches", f"{what}: nothing to mend")
+        yield Finding("batches", f"{what}: nothing to mend")

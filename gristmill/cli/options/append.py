@@ -6,7 +6,8 @@ import click
 
 from gristmill.cli.options.group import option_group
 from gristmill.cli.options.values import Duration, Parsed
-from gristmill.producer.append_options import AppendOptions, checked_token
+from gristmill.config.names import checked_name
+from gristmill.producer.append_options import AppendOptions
 
 _NAMES = {"close_after": "--close-after", "dedupe_by": "--dedupe-by", "token": "--token"}
 
@@ -27,7 +28,7 @@ appending = option_group(
     ),
     click.option(
         "--token",
-        type=Parsed(checked_token),
+        type=Parsed(lambda token: checked_name(token, "token")),
         metavar="TOKEN",
         help="Name of this append: the same one again adds only what is missing.",
     ),

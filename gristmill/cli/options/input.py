@@ -3,11 +3,28 @@
 import click
 
 from gristmill.cli.options.group import option_group
-from gristmill.cli.options.values import Integer, Names, OneOf, Separator
+from gristmill.cli.options.values import Integer, OneOf, Parsed
+from gristmill.errors import InputError, invalid_value
 from gristmill.producer.items import FORMATS
 
 #: Items of a group: more would make an item longer than 1 MiB in most cases.
 GROUP_MOST = 100_000
+
+
+def _separator(text: str) -> str:
+    """What separates columns; TAB can be written as `\\t`."""
+    separator = text.replace("\\t", "\t")
+    if not separator or "\n" in separator:
+        raise InputError(invalid_value("--separator", text, "text on one line, such as ';' or '\\t'"))
+    return separator
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Names between commas, none of them twice or empty."""
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names) or len({*names}) < len(names):
+        raise InputError(invalid_value("--columns", text, "different names between commas, such as name,size"))
+    return names
 
 
 #: The options about the source of items.
@@ -19,11 +36,11 @@ items_input = option_group(
         help="Form of FILE; default: by its suffix (.jsonl, .ndjson, .csv, .tsv), else lines.",
     ),
     click.option(
-        "--separator", type=Separator(), metavar="TEXT", help="What separates the columns of lines, csv or tsv."
+        "--separator", type=Parsed(_separator), metavar="TEXT", help="What separates the columns of lines, csv or tsv."
     ),
     click.option(
         "--columns",
-        type=Names(),
+        type=Parsed(_names),
         metavar="NAME,…",
         help="Names of the columns of lines; columns of a table to read.",
     ),

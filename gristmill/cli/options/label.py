@@ -8,10 +8,6 @@ from gristmill.cli.options.values import Parsed
 from gristmill.producer.labels import parse_label
 
 
-def _dict(_context: click.Context, _parameter: click.Parameter, pairs: tuple[tuple[str, str], ...]) -> dict[str, str]:
-    return dict(pairs)
-
-
 def _label(text: str) -> Any:
     return click.option(
         "--label",
@@ -19,7 +15,7 @@ def _label(text: str) -> Any:
         type=Parsed(parse_label),
         multiple=True,
         metavar="KEY=VALUE",
-        callback=_dict,
+        callback=lambda _context, _parameter, pairs: dict(pairs),
         help=text,
     )
 

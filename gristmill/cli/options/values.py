@@ -81,32 +81,6 @@ class OneOf(click.Choice[str]):
         return f"{value!r} (expected one of {', '.join(map(str, self.choices))})"
 
 
-class Separator(click.ParamType[str]):
-    """What separates columns; TAB can be written as `\\t`."""
-
-    name = "TEXT"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The text."""
-        text = str(value).replace("\\t", "\t")
-        if not text or "\n" in text:
-            self.fail(f"{value!r} (expected text on one line, such as ';' or '\\t')", param, ctx)
-        return text
-
-
-class Names(click.ParamType[tuple[str, ...]]):
-    """Names between commas."""
-
-    name = "NAME,…"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """The names, none of them twice or empty."""
-        names = tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else tuple(value)
-        if not all(names) or len({*names}) < len(names):
-            self.fail(f"{value!r} (expected different names between commas, such as name,size)", param, ctx)
-        return names
-
-
 class Parsed(click.ParamType[Any]):
     """Text that a function of the API reads, which raises InputError."""
 

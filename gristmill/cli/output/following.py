@@ -101,7 +101,8 @@ def follow(
                     feeding.check()
     except KeyboardInterrupt:
         if all_stored(feeding):
-            note(_interrupted(batch.name) if fleet else f"batch {batch.name} goes on; {_again(batch.name)}")
+            name = batch.name
+            note(_interrupted(name) if fleet else f"batch {name} goes on; follow it with: gristmill watch {name}")
         raise
     except Full:
         raise
@@ -118,10 +119,6 @@ def follow(
 def all_stored(feeding: "Feeding | None") -> bool:
     """Whether the server has all items of the batch."""
     return feeding is None or feeding.submission.complete
-
-
-def _again(name: str) -> str:
-    return f"follow it with: gristmill watch {name}"
 
 
 def _interrupted(name: str) -> str:

@@ -4,12 +4,11 @@ import os
 import shlex
 import signal
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from gristmill.batches.result import Result
 from gristmill.cli.output.program_output import outcome_of
-from gristmill.errors import GristmillError, InputError
+from gristmill.errors import GristmillError, InputError, invalid_value
 from gristmill.tasks.program.template import Template
 
 _COLUMNS = ("Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval", "Signal", "Command")
@@ -30,15 +29,12 @@ class Joblog:
             self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115 (a context manager closes it)
             self._write(*_COLUMNS)
         except OSError as error:
-            expected = f"a file that can be written; {error.strerror}"
-            raise InputError(f"invalid value for --joblog: {path!r} (expected {expected})") from None
+            raise InputError(invalid_value("--joblog", path, f"a file that can be written; {error.strerror}")) from None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def add(self, result: Result) -> None:

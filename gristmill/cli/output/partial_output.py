@@ -97,19 +97,16 @@ class Partial:
         self.path.replace(self._path)
         self.file.close()
 
-    def keep(self) -> None:
-        """Close the part and leave it, for the same command to go on with."""
-        self._close()
+    def close(self) -> None:
+        """Close the part, which stays for the same command to go on with."""
+        # What is in its buffer could not be written, and that was said.
+        with suppress(OSError):
+            self.file.close()
 
     def drop(self) -> None:
         """Remove the part."""
         self.path.unlink(missing_ok=True)
-        self._close()
-
-    def _close(self) -> None:
-        # What is in its buffer could not be written, and that was said.
-        with suppress(OSError):
-            self.file.close()
+        self.close()
 
 
 def _csv_records(lines: BinaryIO) -> Iterator[bytes]:

@@ -5,7 +5,6 @@ import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from gristmill.batches.result import Result
@@ -69,11 +68,9 @@ class OutputWriter(ResultWriter):
             _print_error(f"{number} failed: {self._error}")
             self._repeats = 0
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._say_repeats()
-        super().__exit__(kind, error, trace)
+        super().__exit__(kind)
 
 
 def _print_error(text: str) -> None:

@@ -3,7 +3,6 @@
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from gristmill.batches.info import OPEN, BatchInfo, State
@@ -44,16 +43,19 @@ class ProgressView:
         self._labels = labels
         self._paces = {label: Pace() for label in labels}
         self._noted_at = time.monotonic()
-        self._bars = _bars(labels)
+        self._bars: Bars | None = None
+        if stderr.is_terminal and not Quiet.on:
+            # Elsewhere their module need not be loaded.
+            from gristmill.cli.output import bars
+
+            self._bars = bars.Bars(labels)
 
     def __enter__(self) -> "ProgressView":
         if self._bars:
             self._bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bars:
             self._bars.stop()
 
@@ -69,15 +71,6 @@ class ProgressView:
                 self._bars.show(label, info, words)
             else:
                 note(f"{label}: {words}")
-
-
-def _bars(labels: Sequence[str]) -> "Bars | None":
-    """The bars, on a terminal: elsewhere their module need not be loaded."""
-    if Quiet.on or not stderr.is_terminal:
-        return None
-    from gristmill.cli.output.bars import Bars
-
-    return Bars(labels)
 
 
 def describe(info: BatchInfo, rate: float, outlook: Outlook | None = None) -> str:

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 from gristmill.batches.result import Result
@@ -35,7 +34,7 @@ class ResultWriter:
         repeats: bool = False,
     ) -> None:
         self._form = form
-        self._line = _line_of(form, path)
+        self._line = result_text.line_of(terminal=path is None) if form == "text" else Result.to_json
         #: Whether values that are in files are to be read too: on a terminal a line has their size.
         self.needs_values = form != "text" or not result_text.is_cut(terminal=path is None)
         self._path = Path(path) if path else None
@@ -96,9 +95,7 @@ class ResultWriter:
         else:
             self._partial.file.flush()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._csv:
             for line in self._csv.rest():
                 self._write(line)
@@ -107,13 +104,7 @@ class ResultWriter:
         if kind is None:
             self._partial.publish()
         elif self.count and self._resume_key:
-            self._partial.keep()
+            self._partial.close()
             note(f"{self._partial.path} has the {self.count:,} results so far: the same command goes on with it")
         else:
             self._partial.drop()
-
-
-def _line_of(form: Form, path: str | None) -> Callable[[Result], str]:
-    if form == "text":
-        return result_text.line_of(terminal=path is None)
-    return Result.to_json

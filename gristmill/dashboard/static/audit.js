@@ -1,16 +1,15 @@
 /* The log of actions. */
 (function () {
   "use strict";
-  const { make, day, fill, follow, identity } = window.gristmill;
-  const page = document.getElementById("audit"), byId = (id) => document.getElementById(id);
+  const { make, td, byId, addressOf, day, fill, follow, identity } = window.gristmill;
+  const page = byId("audit");
 
   function row(entry) {
-    const column = (head, ...content) => make("td", { "data-head": head }, ...content);
-    const address = page.dataset.batch.replace(/NAME$/, encodeURIComponent(entry.name));
-    const name = entry.kind === "batch" && entry.action !== "delete" ? make("a", { href: address }, entry.name) : entry.name;
+    const isThere = entry.kind === "batch" && entry.action !== "delete";
+    const name = isThere ? make("a", { href: addressOf(page.dataset.batch, entry.name) }, entry.name) : entry.name;
     return make("tr", {},
-      make("th", { scope: "row" }, identity(entry.by)), column("When", day(entry.at)), column("By", entry.via),
-      column("Action", entry.action), column("What", entry.kind + " ", name), column("Detail", entry.detail || "–"));
+      make("th", { scope: "row" }, identity(entry.by)), td("When", day(entry.at)), td("By", entry.via),
+      td("Action", entry.action), td("What", entry.kind + " ", name), td("Detail", entry.detail || "–"));
   }
 
   follow(() => page.dataset.url, () => 5, (data) => {

@@ -1,8 +1,7 @@
-/* The scales of charts: how numbers of a unit are written, where ticks stand, and how SVG elements are made. */
+/* The scales of charts: how numbers of a unit are written, and where ticks stand. */
 window.gristmill.axes = (function () {
   "use strict";
   const { number, duration } = window.gristmill;
-  const SVG = "http://www.w3.org/2000/svg";
   const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400];
   const TIME_TICKS = [1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10, 60, 600, 3600, 36000, 360000];
   const POWERS = [...Array(16).keys()].map((power) => Math.pow(10, power - 3));
@@ -19,13 +18,6 @@ window.gristmill.axes = (function () {
     count: { text: (value) => number(value), steps: (rough) => Math.ceil(nice(Math.max(1, rough))), powers: POWERS },
     rate: { text: (value) => number(value), steps: nice, powers: POWERS },
   };
-
-  function draw(name, attributes, text) {
-    const element = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    if (text !== undefined) element.textContent = text;
-    return element;
-  }
 
   /** A logarithmic scale between `bottom` and `top`, in pixels; what is 0 or less stands at the bottom. */
   function logarithmic(values, unit, bottom, top) {
@@ -55,5 +47,5 @@ window.gristmill.axes = (function () {
     return { ticks, step };
   }
 
-  return { UNITS, draw, logarithmic, linear, times };
+  return { UNITS, logarithmic, linear, times };
 })();

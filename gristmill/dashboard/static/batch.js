@@ -1,10 +1,8 @@
 /* One batch. */
 (function () {
   "use strict";
-  const { make, number, count, duration, day, fill, follow, bar, state, chain, Chart, Zoom } = window.gristmill;
-  const page = document.getElementById("batch");
-  const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["open", "submitting", "abandoned"];
-  const byId = (id) => document.getElementById(id);
+  const { make, td, byId, askFirst, number, count, duration, day, fill, follow, ENDED, bar, state, chain, Chart, Zoom } = window.gristmill;
+  const page = byId("batch");
   let starts = [-1], more = false, latest = null;
 
   const progress = new Chart({ title: "Progress", axis: "outcomes, also those before a retry", zoom: new Zoom(byId("zoom-out")) });
@@ -102,8 +100,8 @@
     // A newer question has been asked meanwhile.
     if (card.dataset.of !== of) return;
     fill(byId("errors"), groups.map((group) => make("tr", { "data-key": "e" + group.first },
-      make("td", { "data-head": "Items" }, number(group.items, 0)), make("td", { class: "gm-error" }, group.type + (group.message ? ": " + group.message : "")),
-      make("td", { "data-head": "First item" }, "#" + group.first))));
+      td("Items", number(group.items, 0)), make("td", { class: "gm-error" }, group.type + (group.message ? ": " + group.message : "")),
+      td("First item", "#" + group.first))));
     byId("errors-note").textContent = (counted < bad ? "Of the first " + number(counted, 0) + " failed and dead items. " : "")
       + (all > groups.length ? count(all - groups.length, "rarer error is", "rarer errors are") + " not listed." : "");
     card.hidden = false;
@@ -130,7 +128,7 @@
     workflow(data);
     fill(byId("state"), [state(batch.state)]);
     byId("words").textContent = words(data);
-    fill(byId("bar"), [bar(batch, !OPEN.includes(batch.state) && !batch.taking)]);
+    fill(byId("bar"), [bar(batch)]);
     fill(byId("counts"), counts(data));
     actions(batch);
     const lines = [{ name: "succeeded", values: data.progress.succeeded, style: "gm-color-2 gm-dash-0" }];
@@ -143,7 +141,7 @@
     });
     byId("slowest-card").hidden = data.slowest.length === 0;
     fill(byId("slowest"), data.slowest.map((item) => make("tr", {},
-      make("th", { scope: "row" }, "#" + item.index), make("td", { "data-head": "Run time" }, duration(item.seconds)),
+      make("th", { scope: "row" }, "#" + item.index), td("Run time", duration(item.seconds)),
       make("td", { class: "gm-input-cell" }, make("code", { class: "gm-input" }, item.input)))));
     failures(data);
     errors(data).catch(() => { delete byId("errors-card").dataset.of; });
@@ -158,18 +156,16 @@
   });
 
   document.querySelectorAll("[data-action]").forEach((form) => form.addEventListener("submit", (event) => {
-    const question = latest && {
+    askFirst(event, latest && {
       cancel: "Cancel this batch? " + count(latest.left, "item") + " without an outcome; those that have not started will not run.",
       retry: "Run " + count(latest.failed + latest.dead, "item") + " again, which failed or are dead?",
-    }[form.dataset.action];
-    if (question && !window.confirm(question)) event.preventDefault();
+    }[form.dataset.action]);
   }));
 
   document.querySelectorAll("[data-workflow-action]").forEach((form) => form.addEventListener("submit", (event) => {
-    const question = {
+    askFirst(event, {
       cancel: "Cancel all batches of this workflow? Their items that have not started will not run.",
       retry: "Run the failed and dead items of all batches of this workflow again?",
-    }[form.dataset.workflowAction];
-    if (question && !window.confirm(question)) event.preventDefault();
+    }[form.dataset.workflowAction]);
   }));
 })();

@@ -1,14 +1,12 @@
 /* The list of batches. */
 (function () {
   "use strict";
-  const { make, number, duration, day, identity, fill, follow, bar, state, filter, choice } = window.gristmill;
-  const page = document.getElementById("batches");
-  const ENDED = ["succeeded", "failed", "cancelled"], OPEN = ["open", "submitting", "abandoned"];
-  const byId = (id) => document.getElementById(id);
+  const { make, td, byId, addressOf, number, duration, day, identity, fill, follow, ENDED, bar, state, filter, choice } = window.gristmill;
+  const page = byId("batches");
   const under = (...words) => make("div", { class: "gm-under" }, ...words);
 
   function link(name, words) {
-    return make("a", { href: page.dataset.batch.replace(/NAME$/, encodeURIComponent(name)) }, words || name);
+    return make("a", { href: addressOf(page.dataset.batch, name) }, words || name);
   }
 
   function timeLeft(batch) {
@@ -43,13 +41,12 @@
 
   function row(batch) {
     const box = choice && make("td", { class: "gm-tick" }, make("input", { type: "checkbox", class: "form-check-input", value: batch.name, "aria-label": "Choose " + batch.name }));
-    const column = (head, ...content) => make("td", { "data-head": head }, ...content);
     return make("tr", { "data-batch": batch.name, "data-key": batch.name }, box,
       make("th", { scope: "row" }, link(batch.name), under(batch.task, ...labels(batch)), ...origin(batch)),
-      make("td", {}, state(batch.state), detail(batch)), make("td", {}, bar(batch, !OPEN.includes(batch.state) && !batch.taking)),
-      column("Items/s", number(batch.rate)), column("Time", timeLeft(batch)),
-      column("Failed", number(batch.failed, 0) + (batch.dead ? ", " + number(batch.dead, 0) + " dead" : "")),
-      column("By", identity(batch.submitted_by)), column("Created", day(batch.created)));
+      make("td", {}, state(batch.state), detail(batch)), make("td", {}, bar(batch)),
+      td("Items/s", number(batch.rate)), td("Time", timeLeft(batch)),
+      td("Failed", number(batch.failed, 0) + (batch.dead ? ", " + number(batch.dead, 0) + " dead" : "")),
+      td("By", identity(batch.submitted_by)), td("Created", day(batch.created)));
   }
 
   function summary(data) {

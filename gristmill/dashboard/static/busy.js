@@ -1,9 +1,8 @@
 /* The items that run now. */
 (function () {
   "use strict";
-  const { make, number, duration, day, follow } = window.gristmill;
-  const page = document.getElementById("busy"), rows = document.getElementById("rows");
-  const form = document.getElementById("end-form");
+  const { make, td, byId, addressOf, askFirst, number, duration, day, follow } = window.gristmill;
+  const page = byId("busy"), rows = byId("rows"), form = byId("end-form");
 
   function progress(item) {
     if (item.progress === null) return "–";
@@ -15,9 +14,8 @@
     const copy = form.content.firstElementChild.cloneNode(true);
     copy.action = page.dataset.cancel.replace("NAME", encodeURIComponent(item.batch)).replace(/0(?=\/cancel$)/, item.index);
     copy.querySelector("button").setAttribute("aria-label", "End item " + item.index + " of " + item.batch);
-    copy.addEventListener("submit", (event) => {
-      if (!window.confirm("End item " + item.index + " of " + item.batch + "? It will count as cancelled.")) event.preventDefault();
-    });
+    copy.addEventListener("submit", (event) =>
+      askFirst(event, "End item " + item.index + " of " + item.batch + "? It will count as cancelled."));
     return copy;
   }
 
@@ -29,19 +27,19 @@
   }
 
   function newRow(key, item) {
-    const address = page.dataset.batch.replace(/NAME$/, encodeURIComponent(item.batch));
+    const address = addressOf(page.dataset.batch, item.batch);
     return make("tr", { "data-key": key, "data-batch": item.batch, "data-index": item.index },
       make("th", { scope: "row" }, make("a", { href: address }, item.batch), " #" + item.index),
       make("td", { class: "gm-input-cell" }, make("code", { class: "gm-input" }, item.input)),
       make("td", { "data-part": "seconds", "data-head": "Running for", title: "since " + day(item.started) }),
-      make("td", { "data-head": "Attempt" }, number(item.attempt, 0)), make("td", { "data-part": "progress", "data-head": "Progress" }),
-      make("td", { "data-head": "Worker" }, item.worker), make("td", { "data-head": "Process" }, String(item.pid)),
+      td("Attempt", number(item.attempt, 0)), make("td", { "data-part": "progress", "data-head": "Progress" }),
+      td("Worker", item.worker), td("Process", String(item.pid)),
       form ? make("td", {}, end(item)) : null);
   }
 
   follow(() => page.dataset.url, () => 1, (data) => {
-    document.getElementById("empty").hidden = data.total > 0;
-    document.getElementById("list").hidden = data.total === 0;
+    byId("empty").hidden = data.total > 0;
+    byId("list").hidden = data.total === 0;
     // A row stays while its item runs, so that its button can be pressed.
     const before = new Map([...rows.children].map((row) => [row.dataset.key, row]));
     const now = data.items.map((item) => {
@@ -49,7 +47,7 @@
       return show(before.get(key) || newRow(key, item), item);
     });
     if (now.length !== rows.children.length || now.some((row, place) => rows.children[place] !== row)) rows.replaceChildren(...now);
-    document.getElementById("more").textContent = data.total > data.items.length
+    byId("more").textContent = data.total > data.items.length
       ? "The slowest " + data.items.length + " of " + number(data.total, 0) + "." : "";
   });
 })();

@@ -1,15 +1,8 @@
 /* The workflow of a batch: a box for each batch, in the order in which they follow one another. */
 (function () {
   "use strict";
-  const { number, count, make } = window.gristmill;
+  const { number, count, make, draw } = window.gristmill;
   const WIDTH = 190, HEIGHT = 54, ACROSS = 60, DOWN = 14, EDGE = 2;
-
-  function svg(name, attributes, ...children) {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    element.append(...children);
-    return element;
-  }
 
   function short(text) {
     return text.length > 24 ? text.slice(0, 23) + "…" : text;
@@ -30,22 +23,22 @@
     const x1 = from.x + WIDTH, y1 = from.y + HEIGHT / 2, x2 = to.x - 6, y2 = to.y + HEIGHT / 2, half = (x1 + x2) / 2;
     const words = link.takes ? "values of " + link.from + " are items of " + link.to
       : link.to + " begins when " + link.from + (link.ended ? " has ended" : " has succeeded");
-    return svg("path", {
+    return draw("path", {
       class: "gm-chain-line" + (link.takes ? " gm-chain-values" : ""), "marker-end": "url(#gm-arrow)",
       d: `M${x1},${y1} C${half},${y1} ${half},${y2} ${x2},${y2}`,
-    }, svg("title", {}, words));
+    }, draw("title", {}, words));
   }
 
   function box(at, one, self, address) {
     const { x, y } = at[one.name];
     const counts = number(one.done, 0) + " of " + number(one.submitted, 0) + (one.failed ? ", " + number(one.failed, 0) + " failed" : "");
-    const group = svg("g", {},
-      svg("title", {}, one.name + ": " + one.task + ", " + one.state + ", " + counts),
-      svg("rect", { x, y, width: WIDTH, height: HEIGHT, rx: 6, class: "gm-chain-box" + (one.name === self ? " gm-chain-self" : "") }),
-      svg("text", { x: x + 10, y: y + 22, class: "gm-chain-name" }, short(one.name)),
-      svg("text", { x: x + 10, y: y + 42, class: "gm-chain-state gm-chain-" + one.state }, one.state),
-      svg("text", { x: x + WIDTH - 10, y: y + 42, class: "gm-chain-counts" }, number(one.done, 0) + " / " + number(one.submitted, 0)));
-    return svg("a", { href: address(one.name) }, group);
+    const group = draw("g", {},
+      draw("title", {}, one.name + ": " + one.task + ", " + one.state + ", " + counts),
+      draw("rect", { x, y, width: WIDTH, height: HEIGHT, rx: 6, class: "gm-chain-box" + (one.name === self ? " gm-chain-self" : "") }),
+      draw("text", { x: x + 10, y: y + 22, class: "gm-chain-name" }, short(one.name)),
+      draw("text", { x: x + 10, y: y + 42, class: "gm-chain-state gm-chain-" + one.state }, one.state),
+      draw("text", { x: x + WIDTH - 10, y: y + 42, class: "gm-chain-counts" }, number(one.done, 0) + " / " + number(one.submitted, 0)));
+    return draw("a", { href: address(one.name) }, group);
   }
 
   /** The drawing of a workflow, whose batch `self` the page shows; `address` makes the link of a batch's page. */
@@ -53,10 +46,10 @@
     const at = places(workflow.boxes), all = Object.values(at);
     const width = Math.max(...all.map((place) => place.x)) + WIDTH + EDGE;
     const height = Math.max(...all.map((place) => place.y)) + HEIGHT + EDGE;
-    const arrow = svg("marker", { id: "gm-arrow", viewBox: "0 0 8 8", refX: 2, refY: 4, markerWidth: 8, markerHeight: 8, orient: "auto" },
-      svg("path", { d: "M0,0 L8,4 L0,8 z", class: "gm-chain-arrow" }));
-    const drawing = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Workflow of batch " + self },
-      svg("defs", {}, arrow), ...workflow.lines.map((link) => line(at, link)),
+    const arrow = draw("marker", { id: "gm-arrow", viewBox: "0 0 8 8", refX: 2, refY: 4, markerWidth: 8, markerHeight: 8, orient: "auto" },
+      draw("path", { d: "M0,0 L8,4 L0,8 z", class: "gm-chain-arrow" }));
+    const drawing = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "Workflow of batch " + self },
+      draw("defs", {}, arrow), ...workflow.lines.map((link) => line(at, link)),
       ...workflow.boxes.map((one) => box(at, one, self, address)));
     return [drawing, workflow.more ? make("p", { class: "gm-note" }, count(workflow.more, "more batch", "more batches")) : ""];
   }

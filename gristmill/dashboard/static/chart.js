@@ -2,8 +2,8 @@
    a reader does with them. Colours and dashes are set in gristmill.css, by the place of a line. */
 window.gristmill.Chart = (function () {
   "use strict";
-  const { make, clock, axes, Zoom } = window.gristmill;
-  const { UNITS, draw, logarithmic, linear, times } = axes;
+  const { make, draw, clock, axes, Zoom } = window.gristmill;
+  const { UNITS, logarithmic, linear, times } = axes;
   const HEIGHT = 200, PANEL = 92, PANELS_MOST = 8, LEFT = 64, RIGHT = 12, TOP = 14, BOTTOM = 26;
   /** Where scales differ so much, each group of lines has a panel of its own. */
   const APART = 20;

@@ -2,7 +2,7 @@
    numbers as a table. */
 (function () {
   "use strict";
-  const { make, clock, fill, axes, Chart } = window.gristmill;
+  const { make, draw, clock, fill, Chart } = window.gristmill;
   const WORDS = { start: "started", end: "ended", death: "died" }, EVENTS_MOST = 5;
   /** Points that a drag has to pass to zoom: less is a click. */
   const DRAG = 3;
@@ -11,8 +11,8 @@
     paintLegend() {
       const lines = this.data.lines.length > 1 ? this.data.lines : [];
       fill(this.legend, lines.map((line) => {
-        const key = axes.draw("svg", { class: "gm-key", width: 28, height: 10, "aria-hidden": "true" });
-        key.append(axes.draw("line", { class: "gm-line " + line.style, x1: 1, x2: 27, y1: 5, y2: 5 }));
+        const key = draw("svg", { class: "gm-key", width: 28, height: 10, "aria-hidden": "true" },
+          draw("line", { class: "gm-line " + line.style, x1: 1, x2: 27, y1: 5, y2: 5 }));
         const pressed = String(!this.hidden.has(line.name));
         return make("button", { type: "button", class: "gm-legend-item", "aria-pressed": pressed, "data-key": line.name }, key, line.name);
       }));

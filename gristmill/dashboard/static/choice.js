@@ -1,9 +1,9 @@
 /* The batches that have a tick, and what is done with all of them. */
 window.gristmill.choice = (function () {
   "use strict";
-  const { number, count } = window.gristmill;
-  const page = document.getElementById("batches"), form = document.getElementById("choice");
-  const all = document.getElementById("choose-all"), answer = document.getElementById("choice-answer");
+  const { byId, number, count } = window.gristmill;
+  const page = byId("batches"), form = byId("choice");
+  const all = byId("choose-all"), answer = byId("choice-answer");
   const buttons = form.querySelectorAll("[data-many]");
   const names = new Set();
   const boxes = () => [...document.querySelectorAll("#rows input[type=checkbox]")];
@@ -14,7 +14,7 @@ window.gristmill.choice = (function () {
     const ticked = boxes().filter((box) => box.checked).length;
     all.checked = ticked > 0 && ticked === boxes().length;
     all.indeterminate = ticked > 0 && !all.checked;
-    document.getElementById("choice-number").textContent =
+    byId("choice-number").textContent =
       names.size ? count(names.size, "batch", "batches") + " chosen" : "Choose all on this page";
   }
 
@@ -42,7 +42,7 @@ window.gristmill.choice = (function () {
     again();
   }
 
-  document.getElementById("rows").addEventListener("change", (event) => {
+  byId("rows").addEventListener("change", (event) => {
     choose(event.target);
     tell();
   });

@@ -14,6 +14,27 @@ window.gristmill = (function () {
     return element;
   }
 
+  /** A cell of a table, under the head of its column: on a phone, each cell says it. */
+  const td = (head, ...content) => make("td", { "data-head": head }, ...content);
+
+  /** An SVG element with attributes and children. */
+  function draw(name, attributes, ...children) {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    element.append(...children);
+    return element;
+  }
+
+  const byId = (id) => document.getElementById(id);
+
+  /** The address of the page of a batch, or of a worker, from that of one called NAME. */
+  const addressOf = (pattern, name) => pattern.replace(/NAME$/, encodeURIComponent(name));
+
+  /** Let a form be submitted only if somebody says yes to the question, if there is one. */
+  function askFirst(event, question) {
+    if (question && !window.confirm(question)) event.preventDefault();
+  }
+
   function number(value, digits) {
     if (value === null || value === undefined) return "–";
     const most = digits !== undefined ? digits : value && Math.abs(value) < 10 ? 2 : Math.abs(value) < 100 ? 1 : 0;
@@ -98,11 +119,11 @@ window.gristmill = (function () {
   }
 
   function say(text, kind) {
-    const dot = document.getElementById("status-dot");
+    const dot = byId("status-dot");
     dot.classList.toggle("status-dot-live", kind === "live");
     dot.classList.toggle("status-dot-error", kind === "error");
     document.querySelector(".gm-page").classList.toggle("gm-stale", kind === "error");
-    const status = document.getElementById("status");
+    const status = byId("status");
     if (status.textContent !== text) status.textContent = text;
   }
 
@@ -157,5 +178,5 @@ window.gristmill = (function () {
     return ask;
   }
 
-  return { make, number, count, duration, about, clock, day, identity, fill, follow };
+  return { make, td, draw, byId, addressOf, askFirst, number, count, duration, about, clock, day, identity, fill, follow };
 })();

@@ -1,7 +1,8 @@
 /* The filter of the list of batches, which the page's address carries: a link or a bookmark shows the same list. */
 window.gristmill.filter = (function () {
   "use strict";
-  const form = document.getElementById("filter"), FIRST = "-created";
+  const { byId, make } = window.gristmill;
+  const form = byId("filter"), FIRST = "-created";
   let page = 1, changed = () => {};
 
   /** The query that the form and the page make, without what is empty. */
@@ -30,10 +31,7 @@ window.gristmill.filter = (function () {
   /** A click on the head of a column sorts by it, a second one the other way round. */
   function heads() {
     for (const head of document.querySelectorAll("[data-sort]")) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.className = "gm-head";
-      button.append(...head.childNodes);
+      const button = make("button", { type: "button", class: "gm-head" }, ...head.childNodes);
       head.append(button);
       button.addEventListener("click", () => {
         const down = "-" + head.dataset.sort;
@@ -57,8 +55,8 @@ window.gristmill.filter = (function () {
     form.elements.sort.value = FIRST;
     go(1);
   }));
-  document.getElementById("previous").addEventListener("click", () => go(page - 1));
-  document.getElementById("next").addEventListener("click", () => go(page + 1));
+  byId("previous").addEventListener("click", () => go(page - 1));
+  byId("next").addEventListener("click", () => go(page + 1));
   read();
   heads();
   mark();

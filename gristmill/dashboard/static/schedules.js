@@ -1,8 +1,8 @@
 /* The schedules on the page of batches. */
 window.gristmill.schedules = (function () {
   "use strict";
-  const { make, number, day, fill, state } = window.gristmill;
-  const page = document.getElementById("batches"), form = document.getElementById("schedule-form");
+  const { make, td, byId, addressOf, number, day, fill, state } = window.gristmill;
+  const page = byId("batches"), form = byId("schedule-form");
 
   function button(schedule, action) {
     const copy = form.content.firstElementChild.cloneNode(true);
@@ -14,7 +14,7 @@ window.gristmill.schedules = (function () {
 
   function lastBatch(schedule) {
     if (schedule.last_batch === null) return "–";
-    return make("a", { href: page.dataset.batch.replace(/NAME$/, encodeURIComponent(schedule.last_batch)) }, schedule.last_batch);
+    return make("a", { href: addressOf(page.dataset.batch, schedule.last_batch) }, schedule.last_batch);
   }
 
   function row(schedule) {
@@ -22,15 +22,15 @@ window.gristmill.schedules = (function () {
     const reason = schedule.reason && make("div", { class: "gm-under" }, schedule.reason);
     return make("tr", { "data-schedule": schedule.name, "data-key": schedule.name },
       make("th", { scope: "row" }, schedule.name, make("div", { class: "gm-under" }, schedule.task)),
-      make("td", { "data-head": "Times" }, make("code", {}, schedule.timetable), make("div", { class: "gm-under" }, schedule.timezone)),
-      make("td", { "data-head": "Next" }, next), make("td", { "data-head": "Last batch" }, lastBatch(schedule)),
-      make("td", { "data-head": "Runs" }, number(schedule.runs, 0)),
-      make("td", { "data-head": "Left out" }, number(schedule.left_out, 0), reason), make("td", { "data-head": "Items" }, number(schedule.items, 0)),
+      td("Times", make("code", {}, schedule.timetable), make("div", { class: "gm-under" }, schedule.timezone)),
+      td("Next", next), td("Last batch", lastBatch(schedule)),
+      td("Runs", number(schedule.runs, 0)),
+      td("Left out", number(schedule.left_out, 0), reason), td("Items", number(schedule.items, 0)),
       form ? make("td", {}, make("div", { class: "gm-tools" }, button(schedule, "run"), button(schedule, schedule.paused ? "resume" : "pause"))) : null);
   }
 
   return function (schedules) {
-    document.getElementById("schedules").hidden = schedules.length === 0;
-    fill(document.getElementById("schedule-rows"), schedules.map(row));
+    byId("schedules").hidden = schedules.length === 0;
+    fill(byId("schedule-rows"), schedules.map(row));
   };
 })();

@@ -1,12 +1,12 @@
 /* The Throughput page. */
 (function () {
   "use strict";
-  const { make, number, count, duration, about, fill, follow, Chart, Zoom } = window.gristmill;
-  const page = document.getElementById("throughput"), buttons = document.querySelectorAll("[data-range]");
+  const { make, td, byId, number, count, duration, about, fill, follow, Chart, Zoom } = window.gristmill;
+  const page = byId("throughput"), buttons = document.querySelectorAll("[data-range]");
   const QUANTILES = ["p50", "p95", "p99"];
   let range = ["live", "1h", "6h", "24h"].find((one) => "#" + one === location.hash) || "live";
 
-  const zoom = new Zoom(document.getElementById("zoom-out"));
+  const zoom = new Zoom(byId("zoom-out"));
   const chart = (title, axis, options) => new Chart({ title, axis, zoom, ...options });
   const charts = {
     rate: chart("Throughput by queue", "items per second", { unit: "rate", marks: true }),
@@ -18,7 +18,7 @@
     slots: chart("Slots busy", "slots; ▲ a worker started, ▼ ended, ✕ died", { marks: true }),
     hosts: chart("Machines", "% of all cores, of memory", { unit: "%" }),
   };
-  document.getElementById("charts").append(...Object.values(charts).map((chart) => chart.element));
+  byId("charts").append(...Object.values(charts).map((chart) => chart.element));
 
   /* The place of a queue, a task or a machine decides its colour; solid, dashed and dotted tell its lines apart. */
   const style = (place, dash) => "gm-color-" + (place % 7) + " gm-dash-" + dash;
@@ -50,7 +50,6 @@
     show("hosts", lines(hosts, [["cpu", "CPU"], ["memory", "memory"]], true));
   }
 
-  const td = (head, text) => make("td", { "data-head": head }, text);
   const th = (text) => make("th", { scope: "row" }, text);
 
   function drain(queue) {
@@ -65,7 +64,7 @@
   }
 
   function showTables(data) {
-    fill(document.getElementById("queues"), data.queues.map((queue) => make("tr", { "data-queue": queue.name },
+    fill(byId("queues"), data.queues.map((queue) => make("tr", { "data-queue": queue.name },
       th(queue.name), make("td", { "data-what": "rate", "data-head": "Items/s" }, number(queue.rate)), td("Failed/s", number(queue.failing)),
       make("td", { "data-what": "left", "data-head": "Items left" }, number(queue.left, 0) + onHold(queue)),
       td("Oldest", duration(queue.left ? queue.oldest : 0)), td("Time to drain", drain(queue)), td("Wait p95", about(queue.wait[1])),
@@ -80,12 +79,12 @@
       td("Machine memory", number(worker.used / 1024, 1) + " of " + number(worker.memory / 1024, 1) + " GiB")));
     const none = make("tr", {}, make("td", { colspan: 10, class: "empty-table-message" },
       "No worker is live. Start workers with ", make("code", {}, "gristmill up")));
-    fill(document.getElementById("workers"), workers.length ? workers : [none]);
+    fill(byId("workers"), workers.length ? workers : [none]);
   }
 
   function showTasks(tasks) {
-    document.getElementById("tasks-card").hidden = tasks.length === 0;
-    fill(document.getElementById("tasks"), tasks.map((task) => make("tr", { "data-task": task.task },
+    byId("tasks-card").hidden = tasks.length === 0;
+    fill(byId("tasks"), tasks.map((task) => make("tr", { "data-task": task.task },
       th(task.task), td("Workers", number(task.workers, 0)), td("Versions", number(task.versions, 0)))));
   }
 
@@ -103,14 +102,14 @@
   }
 
   function showAdvice(advice) {
-    fill(document.getElementById("advice"), advice.filter((one) => one.level !== "idle")
+    fill(byId("advice"), advice.filter((one) => one.level !== "idle")
       .map((one) => make("div", { class: "gm-card gm-advice-item gm-advice-" + one.level, "data-queue": one.queue },
         make("p", {}, ...marked(one.text)), one.command ? make("pre", {}, make("code", {}, one.command)) : null)));
   }
 
   function show(data) {
     if (data.range !== range) return;
-    document.getElementById("empty").hidden = !data.empty;
+    byId("empty").hidden = !data.empty;
     showAdvice([...data.advice, ...autoscale(data.autoscale)]);
     showTables(data);
     showTasks(data.tasks);

@@ -1,11 +1,10 @@
 /* The list of workers. */
 (function () {
   "use strict";
-  const { make, number, count, fill, follow, state } = window.gristmill;
-  const page = document.getElementById("workers-page"), form = document.getElementById("worker-form");
+  const { make, td, byId, addressOf, askFirst, number, count, fill, follow, state } = window.gristmill;
+  const page = byId("workers-page"), form = byId("worker-form");
   // Flower's own script takes the page for its own.
   window.autorefresh = 0;
-  const byId = (id) => document.getElementById(id);
   const QUESTIONS = {
     drain: "? It takes nothing new and finishes what runs; Undrain takes it back.",
     stop: "? It finishes what runs and ends; gristmill up does not start it again.",
@@ -31,24 +30,23 @@
   }
 
   function row(worker, shared) {
-    const address = page.dataset.worker.replace(/NAME$/, encodeURIComponent(worker.name));
-    const column = (head, ...content) => make("td", { "data-head": head }, ...content);
+    const address = addressOf(page.dataset.worker, worker.name);
     const gib = (mebibytes) => number(mebibytes / 1024, 1), cores = worker.machine_cores || worker.cores;
     const actions = form && make("td", {}, make("div", { class: "gm-tools" },
       button(worker, worker.draining ? "undrain" : "drain"), button(worker, "stop")));
     return make("tr", { "data-worker": worker.id, "data-key": worker.id },
       make("th", { scope: "row" }, make("a", { href: address }, worker.name), make("div", { class: "gm-under" }, place(worker, shared))),
-      column("State", state(worker.draining ? "draining" : "live")),
-      column("Queue", worker.queue), column("Pool", worker.pool), column("Slots busy", number(worker.busy, 0) + " of " + number(worker.slots, 0),
+      td("State", state(worker.draining ? "draining" : "live")),
+      td("Queue", worker.queue), td("Pool", worker.pool), td("Slots busy", number(worker.busy, 0) + " of " + number(worker.slots, 0),
         worker.tuning ? make("div", { class: "gm-under" }, worker.tuning) : null),
-      column("Items/s", number(worker.rate)), column("Succeeded", number(worker.succeeded, 0)), column("Failed", number(worker.failed, 0)),
-      column("CPU", number(worker.cpu, 0) + " % of " + count(cores, "core")),
-      column("Memory", gib(worker.used) + " of " + gib(worker.memory) + " GiB"), actions);
+      td("Items/s", number(worker.rate)), td("Succeeded", number(worker.succeeded, 0)), td("Failed", number(worker.failed, 0)),
+      td("CPU", number(worker.cpu, 0) + " % of " + count(cores, "core")),
+      td("Memory", gib(worker.used) + " of " + gib(worker.memory) + " GiB"), actions);
   }
 
   byId("rows").addEventListener("submit", (event) => {
     const { what, name } = event.target.dataset;
-    if (QUESTIONS[what] && !window.confirm(what[0].toUpperCase() + what.slice(1) + " " + name + QUESTIONS[what])) event.preventDefault();
+    askFirst(event, QUESTIONS[what] && what[0].toUpperCase() + what.slice(1) + " " + name + QUESTIONS[what]);
   });
 
   follow(() => page.dataset.url, () => 2, (data) => {
