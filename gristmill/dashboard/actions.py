@@ -107,7 +107,8 @@ class CancelItem(Acting):
         """Cancel the item, then show what runs again."""
         self.check_writable()
         await self.ask(_find, name)
-        await self.act(lambda: Control(client(), settings()).cancel_item(name, int(index), f"item {index} {_WHERE}"))
+        number = int(index)
+        await self.act(lambda: Control(client(), settings()).cancel_item(name, number, f"item {number} {_WHERE}"))
         self.redirect(self.reverse_url("busy"))
 
 

@@ -17,6 +17,7 @@ REFUSED = [
     (("--joblog", "nowhere/log"), "--joblog"),
     (("--joblog", "."), "--joblog"),
     (("--joblog", "/dev/full"), "--joblog"),
+    (("--joblog", f"nowhere/{'deep/' * 20}log"), "--joblog"),
     (("--env", "A B=1"), "--env"),
     (("--env", "=1"), "--env"),
     (("--env", "NOBODY_HAS_SET_THIS"), "--env"),

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from gristmill.batches.result import Result
 from gristmill.cli.output.program_output import outcome_of
-from gristmill.errors import GristmillError, InputError, invalid_value
+from gristmill.errors import GristmillError, InputError
 from gristmill.tasks.program.template import Template
 
 _COLUMNS = ("Seq", "Host", "Starttime", "JobRuntime", "Send", "Receive", "Exitval", "Signal", "Command")
@@ -29,7 +29,8 @@ class Joblog:
             self._file = Path(path).open("wb", buffering=0)  # noqa: SIM115 (a context manager closes it)
             self._write(*_COLUMNS)
         except OSError as error:
-            raise InputError(invalid_value("--joblog", path, f"a file that can be written; {error.strerror}")) from None
+            expected = f"a file that can be written; {error.strerror}"
+            raise InputError(f"invalid value for --joblog: {path!r} (expected {expected})") from None
 
     def __enter__(self) -> Self:
         return self
