@@ -66,7 +66,8 @@ class Admission:
             return
         with self._lock:
             request, reserved = self._next, members_of(state.reserved_requests)
-            self._heavy.intersection_update(reserved)
+            # Its update in place keeps references that do not notice when a request is gone.
+            self._heavy = self._heavy.intersection(reserved)
             if request is None:
                 return
             is_reserved, others = request in reserved, [other for other in reserved if other is not request]

@@ -44,7 +44,7 @@ class Kills:
             if is_item and not end_item(batch, int(index), self._worker.pool):
                 # The process is about to die. Should this look come too early, the server repeats the id.
                 if self._worker.hub:
-                    self._worker.hub.call_later(LOOK_SECONDS, self.learn, [identity], [])
+                    self._worker.hub.call_later(LOOK_SECONDS, self._look_again, identity)
                 return
             for request in [each for each in taken_requests() if each.id == identity]:
                 # SIGKILL ends code that ignores SIGTERM too.
@@ -55,6 +55,12 @@ class Kills:
             log.warning("cannot end %s, which was cancelled, trying again: %r", identity, error)
         finally:
             self._ids.discard(identity)
+
+    def _look_again(self, identity: str) -> None:
+        # At once: a call that the loop is asked for in a timer waits for the next event.
+        if identity not in self._ids | self._ended:
+            self._ids.add(identity)
+            self._end(identity)
 
 
 def end_item(batch: str, index: int, pool: Any) -> bool:

@@ -1,5 +1,6 @@
 """Admission: what a worker starts, holds and hands back, by the slots and the memory that items take."""
 
+import gc
 from types import SimpleNamespace
 from weakref import WeakSet
 
@@ -127,3 +128,14 @@ def test_what_items_take_stands_in_the_message_or_in_a_plain_task(worker):
     odd = Request(worker)
     odd.args[6:] = ["2", None]
     assert needs_of(odd) == (1, 0)
+
+
+def test_what_took_much_and_is_gone_holds_nobody(worker):
+    heavy = worker.get(3)
+    light = worker.get()
+    worker.end(heavy)
+    worker.end(light)
+    worker.started.clear()
+    del heavy, light
+    gc.collect()
+    assert not worker.admission._heavy

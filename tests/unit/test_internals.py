@@ -34,6 +34,10 @@ from redis.connection import AbstractConnection
 from tornado.template import BaseLoader
 
 from gristmill.broker import kombu_internals
+from gristmill.broker.channel import Channel
+from gristmill.broker.link import Link
+from gristmill.broker.lists import Lists
+from gristmill.broker.queues_on_server import QueuesOnServer
 from tests.support.private_names import private_names, text_of
 
 MODULES = {
@@ -214,6 +218,14 @@ def test_the_classes_have_what_the_modules_change():
 def test_kombu_has_no_names_of_ours(ours):
     theirs = [base for base in ours.__mro__ if base.__module__.startswith("kombu.")]
     names = {name for name in vars(ours) if not name.startswith("_")}
+    assert [(base, name) for base in theirs for name in names if name in vars(base)] == []
+
+
+@pytest.mark.parametrize("ours", [Link, Lists, QueuesOnServer, Channel])
+def test_kombu_has_no_names_of_the_methods_that_are_its_hooks(ours):
+    theirs = [base for base in ours.__mro__ if base.__module__.startswith("kombu.")]
+    hooks = [value for name, value in vars(ours).items() if name.startswith("_") and not name.startswith("__")]
+    names = {name for name, value in vars(ours).items() if not name.startswith("_") and value in hooks}
     assert [(base, name) for base in theirs for name in names if name in vars(base)] == []
 
 
