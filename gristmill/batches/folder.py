@@ -36,7 +36,7 @@ def descend(top: str, parts: tuple[str, ...], *, make: bool = False, durable: bo
 
 @contextmanager
 def opened(top: str, parts: tuple[str, ...], *, make: bool = False, durable: bool = False) -> Iterator[int]:
-    """The same, and closed in the end."""
+    """The descriptor that `descend` returns, which is closed when the context ends. Raises as `descend`."""
     folder = descend(top, parts, make=make, durable=durable)
     try:
         yield folder

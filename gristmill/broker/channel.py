@@ -276,7 +276,7 @@ class Channel(QueuesOnServer):
         return raw
 
     def give_back(self, message: Any) -> None:
-        """Put a delivered message, which came off a list, on that again."""
+        """Put a delivered message back on the list that it came from."""
         self._put_on_list(message.delivery_info["routing_key"], message.serializable())
 
     def close(self) -> None:
@@ -293,6 +293,6 @@ class Channel(QueuesOnServer):
                 self.give_up_reading()
                 lease.acks.flush()
 
-    # kombu's names for them.
+    # kombu calls them by these names.
     _put, _put_fanout, _get = put_message, broadcast, take_now
     _brpop_start, _brpop_read, _poll_error = start_reading, finish_reading, finish_after_error

@@ -79,7 +79,7 @@ class Link(StockChannel):
             kwargs = parameters(sentinels, kwargs, tls=tls)
         return kwargs if self.protocol is None else {**kwargs, "protocol": int(self.protocol)}
 
-    #: kombu's name for it.
+    # kombu calls it by this name.
     _connparams = connection_parameters
 
     @property

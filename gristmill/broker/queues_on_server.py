@@ -70,5 +70,5 @@ class QueuesOnServer(Lists):
                 raise
             self.note_bindings_kept(monotonic())
 
-    # kombu's names for them.
+    # kombu calls them by these names.
     _queue_bind, _size, _purge, _has_queue, _delete = bind, waiting_messages, drop_messages, exists, delete_queue

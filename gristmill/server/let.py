@@ -1,4 +1,4 @@
-"""Values of context variables that last as long as a `with`; from Python 3.14 on, their tokens do that."""
+"""A context variable's value for the time of a `with`. From Python 3.14 on, the token of a variable does that."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 @contextmanager
 def let(variable: ContextVar[T], value: T) -> Iterator[None]:
-    """Have `variable` the value `value` in this context."""
+    """Give the variable this value until the context ends."""
     token = variable.set(value)
     try:
         yield

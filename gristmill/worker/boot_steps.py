@@ -71,7 +71,7 @@ class Containment(Step):
 class Equipment(Step):
     """Limits the memory of each pool process, so that an item that needs too much fails, and not the host.
 
-    And tells apart what items write: in each process of a pool, or in the threads of this one.
+    Also tells apart what items write: in each process of a pool, or in the threads of this one.
     """
 
     # That step gives the worker its `max_concurrency`, and Celery's order of steps is another in each process.
