@@ -1,6 +1,6 @@
 """The guards of the ledger."""
 
-from tests.mutants.mutant import FAIR, LOST, ONCE, REPEATED, TRUE, Mutant
+from tests.mutants.mutant import BOUNDED, FAIR, LOST, ONCE, REPEATED, TRUE, Mutant
 
 LEDGER = "tests/integration/test_ledger.py"
 CONTROL = "tests/integration/test_control.py"
@@ -8,6 +8,7 @@ RETRY = "tests/integration/test_retry.py"
 CONSUME = "tests/integration/test_consume.py"
 OUTCOMES = "tests/integration/test_outcomes.py"
 UPKEEP = "tests/integration/test_upkeep.py"
+BOUNDS = "tests/integration/test_bounded_calls.py"
 BATCHES = "gristmill/batches/lua"
 
 MUTANTS = (
@@ -150,15 +151,15 @@ MUTANTS = (
     Mutant(
         "a message that is gone is put again",
         f"{BATCHES}/upkeep.lua",
-        "  replace_messages(batch, b, now)\n",
-        "",
+        "  local again = replace_messages(batch, b, now)\n",
+        "  local again = next_look(now)\n",
         f"{LEDGER}::test_a_chunk_whose_message_is_gone_is_put_again_on_a_busy_queue_too",
         LOST,
     ),
     Mutant(
         "a message that stands is not put again",
         f"{BATCHES}/upkeep.lua",
-        "if not (place and stands(b.queue, place)) then",
+        "if not (places[i] and stands(b.queue, places[i])) then",
         "if true then",
         f"{LEDGER}::test_a_dropped_message_is_put_again_and_one_that_is_held_or_waits_is_not",
         ONCE,
@@ -170,6 +171,22 @@ MUTANTS = (
         "",
         f"{UPKEEP}::TestHandingOut::test_nothing_is_cut_before_there_is_a_worker",
         LOST,
+    ),
+    Mutant(
+        "a call looks at so many batches as its share lets",
+        f"{BATCHES}/upkeep.lua",
+        "    if work_left <= 0 or chunks_left <= 0 then break end\n",
+        "",
+        f"{BOUNDS}::test_a_call_puts_so_many_messages_and_the_next_ones_put_the_rest",
+        BOUNDED,
+    ),
+    Mutant(
+        "a call releases so many batches as its share lets",
+        f"{BATCHES}/release.lua",
+        "    if work_left <= 0 then return end\n    redis.call('ZREM', wanting(queue), batch)\n",
+        "    redis.call('ZREM', wanting(queue), batch)\n",
+        f"{BOUNDS}::test_a_call_puts_so_many_messages_and_the_next_ones_put_the_rest",
+        BOUNDED,
     ),
     Mutant(
         "the time does not go back",

@@ -173,7 +173,7 @@ MUTANTS = (
     Mutant(
         "a fleet that grows lets the line go on",
         f"{BATCHES}/heartbeat.lua",
-        "release_in_line(queue, CALL_MOST, now)\n",
+        "release_in_line(queue, work_left, now)\n",
         "",
         f"{SHARING}::test_a_fleet_that_grows_lets_those_in_line_go_on",
         FAIR,

@@ -18,6 +18,7 @@ end
 
 local function close_due(now)
   for _, batch in ipairs(redis.call('ZRANGE', GM .. 'closing', '-inf', now, 'BYSCORE', 'LIMIT', 0, CLOSED_MOST)) do
+    if work_left <= 0 then return end
     local b = state(batch, {'open', 'input_ended', 'close_after'}, {})
     local is_open = b.open and not b.input_ended
     if is_open and silence.ends_after_gap(0, b.close_after, now) > now then

@@ -71,7 +71,7 @@ end
 ring_again(queue)
 upkeep(now)
 release_wanting(queue, CALL_MOST, now)
-release_in_line(queue, CALL_MOST, now)
+release_in_line(queue, work_left, now)
 if samples then
   count_plain(now, worker, counts)
   if begin_second(now) then sample_second(now) end

@@ -15,7 +15,7 @@ local links = {}
 do
   -- Dependents that one call looks at, at most: no script may occupy the server for long.
   local LINKS_MOST = 100
-  local links_left, messages_left = LINKS_MOST, CALL_MOST
+  local links_left = LINKS_MOST
 
   local function conditions_of(after)
     local conditions = {}
@@ -99,7 +99,7 @@ do
       links.heed_unmet(dependent, now)
     elseif redis.call('HINCRBY', key(dependent, 'state'), 'waiting', -1) == 0 then
       links.end_waiting(dependent)
-      if messages_left > 0 then messages_left = messages_left - release(dependent, now) else look_by(dependent, now) end
+      if work_left > 0 then release(dependent, now) else look_by(dependent, now) end
       links.finish(dependent, now)
     end
   end

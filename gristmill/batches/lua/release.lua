@@ -5,8 +5,10 @@
 --   due          zset  batch -> when somebody has to look at it, ms: an attempt is due, a chunk's message may
 --                      be gone, a chunk that ran when the batch was cancelled may have lost its worker
 local MESSAGE_VERSION = 2
--- Messages that one release, and one call in all, hand out at most: no script may occupy the server for long.
-local RELEASE_MOST, CALL_MOST = 250, 500
+-- Messages that one release puts, at most, and releases and messages of one call, about: no script may occupy the server for
+-- long. Where nothing is left of them, what is due waits for the next call.
+local RELEASE_MOST, CALL_MOST = 100, 200
+local work_left = CALL_MOST
 -- Batches with a rate that one call looks at, at most; ms between two such calls of one worker, for each worker.
 local PACED_MOST, PACE_MS = 100, 50
 -- Batches that one call releases, at most, of those that wait for room of a task.
@@ -30,6 +32,7 @@ local function message_id(batch, epoch, first, count) return batch .. ':' .. epo
 
 -- Hand out the items first to first+count-1 as one message.
 local function hand_out(batch, b, first, count, now)
+  work_left = work_left - 1
   local chunk = chunk_of(first, count)
   enter_flight(batch, b, chunk, now)
   local fields = {MESSAGE_VERSION, cjson.encode(batch), b.epoch, first, count, now}
@@ -98,6 +101,7 @@ end
 -- task's limit, or, as true, one place of those that wait in line. `known` is what `releasable` has just read, where the
 -- batch has no limits. Returns how many messages it put.
 local function release(batch, now, turn, known)
+  work_left = work_left - 1
   local b = known or releasable(batch)
   if not b then return 0 end
   b.turn = turn
@@ -128,6 +132,7 @@ end
 local function release_waiting(task, value, now)
   local waiters = waiters_of(task, value)
   for _ = 1, WAITERS_MOST do
+    if work_left <= 0 then break end
     local head = redis.call('ZPOPMIN', waiters)
     local batch = head[1]
     if not batch then
@@ -163,6 +168,7 @@ end
 -- Release the batches whose rate, or whose task's, lets them hand out more by now.
 local function release_paced(now)
   for _, paced in ipairs(redis.call('ZRANGE', GM .. 'pacing', '-inf', now, 'BYSCORE', 'LIMIT', 0, PACED_MOST)) do
+    if work_left <= 0 then return end
     redis.call('ZREM', GM .. 'pacing', paced)
     local task, value = string.match(paced, '^(.*) (%x*)$')
     if task then release_waiting(task, value, now) else release(paced, now) end
@@ -175,13 +181,13 @@ local function until_paced(now)
   return first and math.max(math.ceil(first - now), PACE_MS * redis.call('ZCARD', GM .. 'workers')) or -1
 end
 
--- Release batches that want more since the fleet of their queue grew, oldest wish first; `most` messages about.
+-- Release up to `most` batches that want more since the fleet of their queue grew, oldest wish first.
 local function release_wanting(queue, most, now)
   local slots = tonumber(redis.call('HGET', GM .. 'slots', queue) or 0)
   if slots == 0 then return end
   for _, batch in ipairs(redis.call('ZRANGE', wanting(queue), '-inf', '(' .. slots, 'BYSCORE', 'LIMIT', 0, most)) do
-    if most <= 0 then return end
+    if work_left <= 0 then return end
     redis.call('ZREM', wanting(queue), batch)
-    most = most - 1 - release(batch, now)
+    release(batch, now)
   end
 end

@@ -2,11 +2,12 @@
 -- What comes due: whoever looks at the fleet does it, and a worker each second. It looks at what changed or came due, never
 -- at all that stands.
 local UNSEEN_MS = 3000
--- Batches, and chunks of one batch, that one call looks at, at most.
-local BATCHES_MOST, CHUNKS_MOST = 100, 500
+-- Workers that one call removes, batches that it looks at, and chunks that it looks at of one batch, and of all, about.
+local WORKERS_MOST, BATCHES_MOST, CHUNKS_MOST = 100, 100, 100
+local chunks_left = 2 * CHUNKS_MOST
 
 local function remove_silent(now)
-  local silent = redis.call('ZRANGE', GM .. 'workers', '-inf', silence.gone_before(now), 'BYSCORE', 'LIMIT', 0, BATCHES_MOST)
+  local silent = redis.call('ZRANGE', GM .. 'workers', '-inf', silence.gone_before(now), 'BYSCORE', 'LIMIT', 0, WORKERS_MOST)
   for _, worker in ipairs(silent) do
     -- It was alive when it was last heard of.
     note_event('death', worker, redis.call('ZSCORE', GM .. 'workers', worker))
@@ -15,20 +16,29 @@ local function remove_silent(now)
 end
 
 -- A chunk whose worker dies comes back by itself: its message stands on the queue until it is acknowledged. Only a
--- message that is gone (a purge, an operator's DEL) leaves a chunk that no worker shows and nobody will.
+-- message that is gone (a purge, an operator's DEL) leaves a chunk that no worker shows and nobody will. Returns when to
+-- look again.
 local function replace_messages(batch, b, now)
   local unseen = redis.call('ZRANGE', key(batch, 'in_flight'), '-inf', now - UNSEEN_MS, 'BYSCORE', 'LIMIT', 0, CHUNKS_MOST)
-  for _, chunk in ipairs(unseen) do
-    local place = redis.call('HGET', key(batch, 'message_of'), chunk)
-    if not (place and stands(b.queue, place)) then
+  if #unseen == 0 then return next_look(now) end
+  chunks_left = chunks_left - #unseen
+  local places = redis.call('HMGET', key(batch, 'message_of'), unpack(unseen))
+  local runners = redis.call('HMGET', key(batch, 'started'), unpack(unseen))
+  local seen, lost = {}, 0
+  for i, chunk in ipairs(unseen) do
+    if not (places[i] and stands(b.queue, places[i])) then
       redis.call('HDEL', key(batch, 'started'), chunk)
       local first, count = range_of(chunk)
       hand_out(batch, b, first, count, now)
-    elseif redis.call('HEXISTS', key(batch, 'started'), chunk) == 0 then
+      lost = lost + 1
+    elseif not runners[i] then
       -- It waits on the queue: the next look begins with others.
-      see_chunk(batch, chunk, now)
+      seen[#seen + 1], seen[#seen + 2] = now, chunk
     end
   end
+  if #seen > 0 then redis.call('ZADD', key(batch, 'in_flight'), 'XX', unpack(seen)) end
+  -- Others may be lost with these.
+  return lost > 0 and now or next_look(now)
 end
 
 -- Look at a batch that is due: hand out attempts and what was lost, settle what was cancelled; then say when to look again.
@@ -44,9 +54,9 @@ local function look(batch, now)
   if b.cancelling then settle(batch, now, {}) return end
   if b.behind then sources.take(batch, now) end
   if b.paused or b.waiting then return end
-  replace_messages(batch, b, now)
+  local again = replace_messages(batch, b, now)
   release(batch, now)
-  if redis.call('EXISTS', key(batch, 'in_flight')) == 1 then look_by(batch, next_look(now)) end
+  if redis.call('EXISTS', key(batch, 'in_flight')) == 1 then look_by(batch, again) end
   local attempt = redis.call('ZRANGE', key(batch, 'retry'), 0, 0, 'WITHSCORES')
   -- One that is due and was not handed out waits for room, which `record` makes.
   if attempt[2] then look_by(batch, math.max(tonumber(attempt[2]), now + LOOK_MS / 3)) end
@@ -55,6 +65,7 @@ end
 -- Batches whose time has come begin.
 local function begin_scheduled(now)
   for _, batch in ipairs(redis.call('ZRANGE', GM .. 'scheduled', '-inf', now, 'BYSCORE', 'LIMIT', 0, SCHEDULED_MOST)) do
+    if work_left <= 0 then return end
     set_paused(batch, false, now)
     forget_time(batch)
     look_by(batch, now)
@@ -66,6 +77,7 @@ local function upkeep(now)
   silence.note_gap(now)
   remove_silent(now)
   for _, batch in ipairs(redis.call('ZRANGE', GM .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', 0, BATCHES_MOST)) do
+    if work_left <= 0 or chunks_left <= 0 then break end
     look(batch, now)
   end
   release_paced(now)
