@@ -181,7 +181,7 @@ class BatchInfo:
             held_by=None if stops or state in ENDED | ON_HOLD else fields.get("held_by"),
             scheduled_at=int(fields["scheduled_at"]) / 1000 if state is State.SCHEDULED else None,
             schedule=fields.get("schedule"),
-            labels=json.loads(fields.get("labels", "{}")),
+            labels=json.loads(fields["labels"]) if "labels" in fields else {},
             hold=_hold(fields),
             after=tuple(fields.get("after", "").split()),
             from_batch=fields.get("from_batch"),

@@ -227,7 +227,7 @@ class Ledger(BatchScripts):
         for portion in (batches[start : start + _STATES_AT_ONCE] for start in range(0, len(batches), _STATES_AT_ONCE)):
             gone_before, states = self._confirmed("states", batches=portion, fields=STATE_FIELDS)
             for name, values in zip(portion, states, strict=True):
-                fields = {field: value for field, value in zip(STATE_FIELDS, values, strict=True) if value is not None}
+                fields = dict(zip(values[::2], values[1::2], strict=True))
                 if "task" in fields:
                     infos.append(BatchInfo.from_fields(name, fields, int(gone_before)))
         return infos

@@ -1,7 +1,10 @@
 """`gristmill batches`."""
 
+from typing import Any
+
 import click
 
+from gristmill.batches.info import BatchInfo
 from gristmill.batches.selection import Selection, checked_states
 from gristmill.cli import options
 from gristmill.cli import workflow as workflows
@@ -9,6 +12,7 @@ from gristmill.cli.command import command as new_command
 from gristmill.cli.console import note, show
 from gristmill.cli.options.label import has_labels
 from gristmill.cli.options.values import Parsed
+from gristmill.config.figures import moment
 from gristmill.local.running_server import server_for_reading
 from gristmill.producer.batches import batches
 from gristmill.server.connection import reaching
@@ -41,7 +45,7 @@ def command(
         infos = batches(workflow=workflow)
     selection = Selection(states=states or frozenset(), task=task or "", labels=labels)
     infos = [info for info in infos if selection.has(info)]
-    rows = [info.as_dict() for info in infos]
+    rows = [info.as_dict() if as_json else _row(info) for info in infos]
     if not rows and not as_json:
         note("no such batches" if selection else "no batches yet: gristmill run fibonacci 30 31 32")
         return
@@ -51,3 +55,7 @@ def command(
             note(f"batch {info.name}: {info.abandonment()}")
         if info.superseded:
             note(f"batch {info.name}: {info.supersession()}")
+
+
+def _row(info: BatchInfo) -> dict[str, Any]:
+    return {name: getattr(info, name) for name in _COLUMNS} | {"created": moment(info.created)}
