@@ -1,4 +1,4 @@
-"""Figures as people read them, in the terminal and on the dashboard; and times, as documented fields have them."""
+"""Figures and text as people read them, in the terminal and on pages; and times, as documented fields have them."""
 
 from datetime import UTC, datetime
 
@@ -41,3 +41,10 @@ def moment(seconds: float) -> str:
 def local_moment(seconds: float) -> str:
     """A Unix time in this host's time zone: `2026-01-31 02:30:00+01:00`."""
     return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
+
+
+def printable(text: str) -> str:
+    """The text with its control characters escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

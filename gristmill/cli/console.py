@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gristmill.config.figures import printable
+
 T = TypeVar("T")
 #: A value as JSON: `json.dumps` would make an encoder for each line.
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -70,15 +72,8 @@ def print_json(value: Any) -> None:
     """Print a value as one line of JSON on stdout, with control characters escaped."""
     line = _json(value)
     # What a terminal can show is asked only where that matters: it takes longer than a line of JSON.
-    printable = line.isprintable() and (line.isascii() or not stdout.options.ascii_only)
-    write(line if printable else json.dumps(value, separators=(",", ":")))
-
-
-def printable(text: str) -> str:
-    """The text with its control characters escaped."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    is_printable = line.isprintable() and (line.isascii() or not stdout.options.ascii_only)
+    write(line if is_printable else json.dumps(value, separators=(",", ":")))
 
 
 def table(

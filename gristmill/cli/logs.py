@@ -5,8 +5,9 @@ import click
 from gristmill.batches.result import Result
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import as_they_come, note, printable, stdout, write
+from gristmill.cli.console import as_they_come, note, stdout, write
 from gristmill.cli.lookup import named_batch
+from gristmill.config.figures import printable
 from gristmill.local.running_server import server_for_reading
 from gristmill.server.connection import reaching
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import print_json, printable, warn, write
+from gristmill.cli.console import print_json, warn, write
+from gristmill.config.figures import printable
 from gristmill.errors import ServerError
 from gristmill.producer.worker_checks import live_workers
 from gristmill.tasks import catalog

@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from gristmill.config.figures import printable
+
 #: The longest command line that an error shows.
 _LINE_CHARACTERS = 500
 
@@ -41,7 +43,5 @@ def failure(words: Sequence[str], code: int | None, signal: str | None) -> str:
 
 def command_line(words: Sequence[str]) -> str:
     """The words as one would type them, on one line, cut to 500 characters."""
-    line = shlex.join(words)
-    if not line.isprintable():
-        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    line = printable(shlex.join(words))
     return line if len(line) <= _LINE_CHARACTERS else f"{line[:_LINE_CHARACTERS]}…"

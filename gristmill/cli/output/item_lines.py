@@ -7,7 +7,8 @@ from redis.exceptions import RedisError
 from rich.text import Text
 
 from gristmill.batches.lines import LineChannel
-from gristmill.cli.console import Quiet, printable, stderr
+from gristmill.cli.console import Quiet, stderr
+from gristmill.config.figures import printable
 from gristmill.config.settings import settings
 from gristmill.server.connection import client
 

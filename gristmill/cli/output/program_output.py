@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.batches.result import Result
-from gristmill.cli.console import printable, stderr, stdout, warn
+from gristmill.cli.console import stderr, stdout, warn
 from gristmill.cli.output.result_lines import ResultWriter
+from gristmill.config.figures import printable
 from gristmill.tasks.program.template import text_of
 
 #: Types of errors that all items may share: the text of a program that cannot run names the program, not the item.

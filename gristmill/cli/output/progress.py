@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gristmill.batches.info import OPEN, BatchInfo, State
-from gristmill.cli.console import Quiet, note, printable, stderr
-from gristmill.config.figures import duration, item_count
+from gristmill.cli.console import Quiet, note, stderr
+from gristmill.config.figures import duration, item_count, printable
 from gristmill.fleet.outlook import Outlook
 from gristmill.fleet.running_items import RunningItem
 

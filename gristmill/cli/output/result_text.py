@@ -7,8 +7,8 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 
 from gristmill.batches.result import Result
-from gristmill.cli.console import printable, stdout
-from gristmill.config.figures import size
+from gristmill.cli.console import stdout
+from gristmill.config.figures import printable, size
 
 #: Characters of the index, of the seconds, and between two columns; the fewest of the input and of the value.
 _INDEX, _SECONDS, _GAP, _LEAST = 6, 9, 2, 8
