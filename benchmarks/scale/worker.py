@@ -42,6 +42,12 @@ class DrivenHeartbeat(Heartbeat):
                 self.calls.append(call)
                 self._schedule(lambda call=call: call.run() if call in self.calls else None)  # type: ignore[misc]
 
+    def hasten(self, call: PeriodicCall, seconds: float) -> None:
+        """Run `call` at once if it is due now; else its turn comes."""
+        self.add(call)
+        if seconds == 0:
+            call.run()
+
 
 class SimulatedWorker:
     """One worker of `slots` slots, with the connections of a real one: of its heartbeat, and for reading.
@@ -88,9 +94,8 @@ class SimulatedWorker:
         self.heartbeat()
         self.lease.keep([self.queue])
         self.lease._renew()
-        self.watcher.begin()
         self.watcher.subscription.hold()
-        self.watcher.enlist()
+        self.watcher.begin()
         self.take(1)
 
     def close(self) -> None:
