@@ -66,3 +66,16 @@ def test_a_call_puts_so_many_messages_and_the_next_ones_put_the_rest(here, clock
         counts.append(messages(here))
     assert counts[-1] == BATCHES * ITEMS
     assert max(after - before for before, after in pairwise(counts)) <= MESSAGES_MOST
+
+
+def test_an_attempt_does_not_wait_behind_looks_at_the_messages_of_others(here, clock):
+    submit_all(here)
+    while chunk := pop(here):
+        if chunk.batch == NAMES[-1]:
+            here.record(chunk, outcomes(here.take(chunk, WORKER).items, "failed", 200_000), 0.1, WORKER)
+            break
+    clock.pass_by(300)
+    # Which batches are due first is another matter.
+    here.client.zadd(here.settings.key("due"), {name: 1 for name in NAMES[:-1]})
+    beat(here)
+    assert NAMES[-1] in {pop(here).batch for _ in range(messages(here))}

@@ -151,7 +151,7 @@ MUTANTS = (
     Mutant(
         "a message that is gone is put again",
         f"{BATCHES}/upkeep.lua",
-        "  local again = replace_messages(batch, b, now)\n",
+        "  local again = chunks_left > 0 and replace_messages(batch, b, now) or next_look(now)\n",
         "  local again = next_look(now)\n",
         f"{LEDGER}::test_a_chunk_whose_message_is_gone_is_put_again_on_a_busy_queue_too",
         LOST,
@@ -175,7 +175,7 @@ MUTANTS = (
     Mutant(
         "a call looks at so many batches as its share lets",
         f"{BATCHES}/upkeep.lua",
-        "    if work_left <= 0 or chunks_left <= 0 then break end\n",
+        "    if work_left <= 0 then break end\n",
         "",
         f"{BOUNDS}::test_a_call_puts_so_many_messages_and_the_next_ones_put_the_rest",
         BOUNDED,

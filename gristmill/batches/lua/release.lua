@@ -16,15 +16,17 @@ local WAITERS_MOST = 20
 -- Turns of those in line that one call gives, at most, where chunks left flight.
 local TURNS_MOST = 20
 -- Milliseconds between two looks at the messages of a batch, at least, and for each batch that is active.
-local LOOK_MS, LOOK_MS_EACH = 3000, 40
+local LOOK_MS, LOOK_MS_EACH = 3000, 200
 
 local function wanting(queue) return GM .. 'wanting:' .. queue end
 
 -- Have somebody look at the batch at `when` at the latest.
 local function look_by(batch, when) redis.call('ZADD', GM .. 'due', 'LT', when, batch) end
 
+-- Batches that came together are looked at one by one.
 local function next_look(now)
-  return now + math.max(LOOK_MS, LOOK_MS_EACH * redis.call('ZCARD', GM .. 'active'))
+  local share = 1 + server_microseconds() % 1000 / 2000
+  return now + math.floor(share * math.max(LOOK_MS, LOOK_MS_EACH * redis.call('ZCARD', GM .. 'active')))
 end
 
 -- The id of a chunk's message.

@@ -71,11 +71,14 @@ local function oldest_items(queues, now)
   local batches = redis.call('ZRANGE', GM .. 'active', 0, OLDEST_MOST - 1, 'WITHSCORES')
   for i = 1, #batches, 2 do
     local batch, created = batches[i], tonumber(batches[i + 1])
-    local b = state(batch, {'queue', 'paused', 'waiting'}, COUNTERS)
-    if b.queue then queues[b.queue] = true end
-    if b.queue and left_of(b) > 0 and not (b.paused or b.waiting) and created < (oldest[b.queue] or now) then
-      local block = block_with(batch, redis.call('BITPOS', key(batch, 'done'), 0))
-      oldest[b.queue] = math.min(oldest[b.queue] or now, block and block.at or created)
+    local queue = redis.call('HGET', key(batch, 'state'), 'queue')
+    if queue then queues[queue] = true end
+    if queue and created < (oldest[queue] or now) then
+      local b = state(batch, {'paused', 'waiting'}, COUNTERS)
+      if left_of(b) > 0 and not (b.paused or b.waiting) then
+        local block = block_with(batch, redis.call('BITPOS', key(batch, 'done'), 0))
+        oldest[queue] = math.min(oldest[queue] or now, block and block.at or created)
+      end
     end
   end
   return oldest

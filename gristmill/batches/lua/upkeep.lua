@@ -54,7 +54,7 @@ local function look(batch, now)
   if b.cancelling then settle(batch, now, {}) return end
   if b.behind then sources.take(batch, now) end
   if b.paused or b.waiting then return end
-  local again = replace_messages(batch, b, now)
+  local again = chunks_left > 0 and replace_messages(batch, b, now) or next_look(now)
   release(batch, now)
   if redis.call('EXISTS', key(batch, 'in_flight')) == 1 then look_by(batch, again) end
   local attempt = redis.call('ZRANGE', key(batch, 'retry'), 0, 0, 'WITHSCORES')
@@ -77,7 +77,7 @@ local function upkeep(now)
   silence.note_gap(now)
   remove_silent(now)
   for _, batch in ipairs(redis.call('ZRANGE', GM .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', 0, BATCHES_MOST)) do
-    if work_left <= 0 or chunks_left <= 0 then break end
+    if work_left <= 0 then break end
     look(batch, now)
   end
   release_paced(now)
