@@ -1,7 +1,6 @@
 """A slot that has recorded a chunk goes on with the next one of its batch, or gives way to what else waits."""
 
 from dataclasses import replace
-from functools import partial
 from threading import Thread
 from time import monotonic
 
@@ -9,6 +8,7 @@ import pytest
 
 from gristmill.batches.chunk import Chunk
 from gristmill.batches.control import Control
+from gristmill.worker.runs.rows import VARIABLE, RunRows
 from gristmill.worker.slot import chunk_stop
 from gristmill.worker.slot.runner import Runner
 from tests.conftest import until
@@ -79,7 +79,7 @@ class Calls:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "in_thread", "drains", "call"),
+    ("seconds", "has_rows", "drains", "call"),
     [
         (1, False, False, "in time"),
         (-1, False, False, "record"),
@@ -88,17 +88,16 @@ class Calls:
         (-11, True, False, "record"),
     ],
 )
-def test_a_slot_stays_for_a_while_where_it_sees_its_worker_drain(ledger, monkeypatch, seconds, in_thread, drains, call):
-    monkeypatch.setattr(chunk_stop, "is_draining", lambda: drains)
+def test_a_slot_stays_for_a_while_where_it_sees_its_worker_drain(ledger, monkeypatch, seconds, has_rows, drains, call):
+    rows = RunRows()
+    monkeypatch.setattr(chunk_stop, "run_rows", rows)
+    monkeypatch.setenv(VARIABLE, "")
+    if has_rows:
+        rows.make(1)
+        # As the worker does, of which this could be a process.
+        rows.stop(drains)
     calls = Calls()
-    arguments = Chunk("b", 0, 0, 1), [], 0.0, WORKER, 0, monotonic() + seconds
-    end = partial(Runner(calls, ledger.settings).end, *arguments)
-    if in_thread:
-        thread = Thread(target=end)
-        thread.start()
-        thread.join()
-    else:
-        end()
+    Runner(calls, ledger.settings).end(Chunk("b", 0, 0, 1), [], 0.0, WORKER, 0, monotonic() + seconds)
     assert calls.names == [call]
 
 
