@@ -78,6 +78,14 @@ class Calls:
         return 0, None
 
 
+def own_rows(monkeypatch):
+    """Rows of no worker, in place of those of this process."""
+    rows = RunRows()
+    monkeypatch.setattr(chunk_stop, "run_rows", rows)
+    monkeypatch.setenv(VARIABLE, "")
+    return rows
+
+
 @pytest.mark.parametrize(
     ("seconds", "has_rows", "drains", "call"),
     [
@@ -89,9 +97,7 @@ class Calls:
     ],
 )
 def test_a_slot_stays_for_a_while_where_it_sees_its_worker_drain(ledger, monkeypatch, seconds, has_rows, drains, call):
-    rows = RunRows()
-    monkeypatch.setattr(chunk_stop, "run_rows", rows)
-    monkeypatch.setenv(VARIABLE, "")
+    rows = own_rows(monkeypatch)
     if has_rows:
         rows.make(1)
         # As the worker does, of which this could be a process.
@@ -99,6 +105,12 @@ def test_a_slot_stays_for_a_while_where_it_sees_its_worker_drain(ledger, monkeyp
     calls = Calls()
     Runner(calls, ledger.settings).end(Chunk("b", 0, 0, 1), [], 0.0, WORKER, 0, monotonic() + seconds)
     assert calls.names == [call]
+
+
+def test_a_suspect_takes_no_next_chunk_even_just_after_the_start_of_its_machine(monkeypatch):
+    own_rows(monkeypatch).make(1)
+    monkeypatch.setattr(chunk_stop, "monotonic", lambda: 5.0)
+    assert (chunk_stop.may_stay(0.0), chunk_stop.may_stay(1.0)) == (False, True)
 
 
 def test_a_suspect_leaves_nothing_to_other_slots(ledger, monkeypatch):

@@ -62,5 +62,8 @@ def ends() -> bool:
 
 
 def may_stay(until: float) -> bool:
-    """Whether a slot may stay with its batch after `until`: for a while, and only where it sees its worker drain."""
-    return run_rows.are_shared and not ends() and monotonic() < until + STAY_SECONDS
+    """Whether a slot may stay with its batch after `until`: for a while, and only where it sees its worker drain.
+
+    With 0 it may not, even just after the machine's start.
+    """
+    return until > 0 and run_rows.are_shared and not ends() and monotonic() < until + STAY_SECONDS
