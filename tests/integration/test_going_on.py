@@ -1,7 +1,6 @@
 """A slot that has recorded a chunk goes on with the next one of its batch, or gives way to what else waits."""
 
 from dataclasses import replace
-from functools import partial
 from threading import Thread
 from time import monotonic
 
@@ -9,6 +8,7 @@ import pytest
 
 from gristmill.batches.chunk import Chunk
 from gristmill.batches.control import Control
+from gristmill.worker.runs.rows import VARIABLE, RunRows
 from gristmill.worker.slot import chunk_stop
 from gristmill.worker.slot.runner import Runner
 from tests.conftest import until
@@ -78,8 +78,16 @@ class Calls:
         return 0, None
 
 
+def own_rows(monkeypatch):
+    """Rows of no worker, in place of those of this process."""
+    rows = RunRows()
+    monkeypatch.setattr(chunk_stop, "run_rows", rows)
+    monkeypatch.setenv(VARIABLE, "")
+    return rows
+
+
 @pytest.mark.parametrize(
-    ("seconds", "in_thread", "drains", "call"),
+    ("seconds", "has_rows", "drains", "call"),
     [
         (1, False, False, "in time"),
         (-1, False, False, "record"),
@@ -88,18 +96,21 @@ class Calls:
         (-11, True, False, "record"),
     ],
 )
-def test_a_slot_stays_for_a_while_where_it_sees_its_worker_drain(ledger, monkeypatch, seconds, in_thread, drains, call):
-    monkeypatch.setattr(chunk_stop, "is_draining", lambda: drains)
+def test_a_slot_stays_for_a_while_where_it_sees_its_worker_drain(ledger, monkeypatch, seconds, has_rows, drains, call):
+    rows = own_rows(monkeypatch)
+    if has_rows:
+        rows.make(1)
+        # As the worker does, of which this could be a process.
+        rows.stop(drains)
     calls = Calls()
-    arguments = Chunk("b", 0, 0, 1), [], 0.0, WORKER, 0, monotonic() + seconds
-    end = partial(Runner(calls, ledger.settings).end, *arguments)
-    if in_thread:
-        thread = Thread(target=end)
-        thread.start()
-        thread.join()
-    else:
-        end()
+    Runner(calls, ledger.settings).end(Chunk("b", 0, 0, 1), [], 0.0, WORKER, 0, monotonic() + seconds)
     assert calls.names == [call]
+
+
+def test_a_suspect_takes_no_next_chunk_even_just_after_the_start_of_its_machine(monkeypatch):
+    own_rows(monkeypatch).make(1)
+    monkeypatch.setattr(chunk_stop, "monotonic", lambda: 5.0)
+    assert (chunk_stop.may_stay(0.0), chunk_stop.may_stay(1.0)) == (False, True)
 
 
 def test_a_suspect_leaves_nothing_to_other_slots(ledger, monkeypatch):

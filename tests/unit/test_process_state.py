@@ -145,6 +145,27 @@ def test_what_cannot_be_undone_replaces_the_process(what):
     assert _after(REPLACED[what], lambda: None, 1.0, failed=False) == "(False, False, True)"
 
 
+def test_what_a_program_sets_of_its_parent_is_undone():
+    def limits():
+        return os.sched_getaffinity(0), resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def run():
+        state = ProcessState()
+        state.begin()
+        state.before_items()
+        before = limits()
+        if not os.fork():
+            os.sched_setaffinity(os.getppid(), {min(before[0])})
+            resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE, (1 << 30, before[1][1]))
+            os._exit(0)
+        os.wait()
+        changed = limits() != before
+        state.after_items(None, by_program=True)
+        return changed, limits() != before, state.is_spent
+
+    assert in_fork(run) == "(True, False, False)"
+
+
 def test_a_connection_that_is_made_again_between_chunks_replaces_nothing():
     def run():
         state = ProcessState()

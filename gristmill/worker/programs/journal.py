@@ -20,7 +20,7 @@ from pathlib import Path
 from gristmill.batches.chunk import Chunk
 from gristmill.config.settings import Settings, settings
 from gristmill.worker.rare_log import RareLog
-from gristmill.worker.restoration.descriptors import identity, lost
+from gristmill.worker.restoration.descriptors import identity, is_still
 
 rare_log = RareLog(logging.getLogger(__name__))
 _NO_FOLDER = '""'
@@ -109,7 +109,7 @@ class RunJournal:
 
     def _is_open(self) -> bool:
         """Whether the descriptor is still the journal's: a task may have closed it."""
-        return self._descriptor >= 0 and not [*lost({self._descriptor: self._identity})]
+        return self._descriptor >= 0 and is_still(self._descriptor, self._identity)
 
     def _close(self) -> None:
         if self._is_open():

@@ -23,14 +23,17 @@ def identity(number: int) -> Identity:
     return about.st_dev, about.st_ino
 
 
+def is_still(number: int, expected: Identity) -> bool:
+    """Whether a descriptor is what it was."""
+    try:
+        return identity(number) == expected
+    except OSError:
+        return False
+
+
 def lost(before: dict[int, Identity]) -> Iterator[int]:
     """The descriptors that are not what they were."""
-    for number, expected in before.items():
-        try:
-            if identity(number) != expected:
-                yield number
-        except OSError:
-            yield number
+    return (number for number, expected in before.items() if not is_still(number, expected))
 
 
 def copy_of(number: int) -> int | None:

@@ -60,6 +60,11 @@ class RunRows:
             self.table.is_stopped = is_stopped
 
     @property
+    def are_shared(self) -> bool:
+        """Whether this process has the rows of its worker, and so sees `is_stopped`."""
+        return (self.table or self._opened()) is not None
+
+    @property
     def is_stopped(self) -> bool:
         """Whether chunks that run are to end at their next item."""
         table = self.table or self._opened()

@@ -1,6 +1,5 @@
 """Whether a running chunk should stop, and whether its slot may go on with the next chunk of the batch."""
 
-from threading import current_thread, main_thread
 from time import monotonic, perf_counter
 
 from redis.exceptions import RedisError
@@ -63,6 +62,8 @@ def ends() -> bool:
 
 
 def may_stay(until: float) -> bool:
-    """Whether a slot may stay with its batch after `until`: for a while, and only where it sees its worker drain."""
-    sees_drain = current_thread() is not main_thread()
-    return sees_drain and not ends() and monotonic() < until + STAY_SECONDS
+    """Whether a slot may stay with its batch after `until`: for a while, and only where it sees its worker drain.
+
+    With 0 it may not, even just after the machine's start.
+    """
+    return until > 0 and run_rows.are_shared and not ends() and monotonic() < until + STAY_SECONDS
