@@ -1,8 +1,8 @@
 """The ledger of a batch: stores items, hands out chunks, records outcomes. Each change of state is one Lua call."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from json import dumps
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from redis import Redis
 
@@ -21,6 +21,7 @@ from gristmill.server.actor import actor
 from gristmill.server.confirm import confirmed
 from gristmill.server.replies import by_name, by_turns, stream_entries
 
+T, R = TypeVar("T"), TypeVar("R")
 #: States of one call: no script may occupy the server for long.
 _STATES_AT_ONCE = 500
 #: Blocks of items that one call reads.
@@ -223,14 +224,17 @@ class Ledger(BatchScripts):
 
     def infos(self, batches: Sequence[str]) -> list[BatchInfo]:
         """The counters of those of the batches that are on the server, in the same order. Raises as `check_schema`."""
+        portions = [batches[start : start + _STATES_AT_ONCE] for start in range(0, len(batches), _STATES_AT_ONCE)]
         infos = []
-        for portion in (batches[start : start + _STATES_AT_ONCE] for start in range(0, len(batches), _STATES_AT_ONCE)):
-            gone_before, states = self._confirmed("states", batches=portion, fields=STATE_FIELDS)
+        for portion, (gone_before, states) in zip(portions, _ahead(self._states, portions), strict=True):
             for name, values in zip(portion, states, strict=True):
                 fields = dict(zip(values[::2], values[1::2], strict=True))
                 if "task" in fields:
                     infos.append(BatchInfo.from_fields(name, fields, int(gone_before)))
         return infos
+
+    def _states(self, batches: Sequence[str]) -> Any:
+        return self._confirmed("states", batches=batches, fields=STATE_FIELDS)
 
     def items(self, batch: str) -> Iterator[tuple[int, str]]:
         """The stored items of the batch, by index, as JSON texts; without the items that a reader consumed."""
@@ -265,3 +269,15 @@ def _lost(batch: str) -> AlreadyFeeding:
         f"this producer no longer feeds batch {batch!r}: somebody deleted it, another producer took over, "
         "or another server did, which lacks its latest items; repeat the command"
     )
+
+
+def _ahead(get: Callable[[T], R], things: Sequence[T]) -> Iterator[R]:
+    """What `get` answers for each thing, in their order; another thread asks for the next ones meanwhile."""
+    if len(things) < 2:
+        yield from map(get, things)
+        return
+    # A command that reads one answer does not wait for the import.
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        yield from pool.map(get, things)

@@ -8,8 +8,8 @@
 --   h|{what}|{machine}  cores, percent of them busy (cpu), memory in use and in total, MiB (used, memory)
 local KEPT = {[1] = 330, [10] = 3960, [60] = 22320, [300] = 87600}
 local LIVE_MS = 3000
--- Batches among which the oldest item is looked for, at most.
-local OLDEST_MOST = 100
+-- Batches among which the oldest item is looked for, at most, and seconds within which each of them is looked at.
+local OLDEST_MOST, OLDEST_TURNS = 100, 10
 
 -- Count plain Celery tasks that `worker` ran: queue, task, what, number.
 local function count_plain(now, worker, counts)
@@ -64,20 +64,44 @@ local function sample_workers(now)
   return queues
 end
 
--- When the oldest item without an outcome was stored, ms, of each queue. It looks at the oldest batches, until none can
--- have an older one.
+-- The open items of a queue, and those in its paused batches.
+local function items_of(queue)
+  local counts = redis.call('HMGET', GM .. 'queue:' .. queue, 'open', 'paused')
+  return tonumber(counts[1]) or 0, tonumber(counts[2]) or 0
+end
+
+-- Add the queues without a live worker that the last second knew, while they have items.
+local function add_last_queues(queues, second)
+  for _, field in ipairs(redis.call('HKEYS', GM .. 'meters:1:' .. second - 1)) do
+    local queue = string.match(field, '^q|left|(.*)$')
+    if queue and not queues[queue] then
+      local open, paused = items_of(queue)
+      queues[queue] = open + paused > 0 or nil
+    end
+  end
+end
+
+-- When the oldest item without an outcome was stored, ms, of each queue. It looks at the oldest batches until no other one
+-- can have an older item of a queue that it knows; and, for queues that it does not know yet, at some others each second.
 local function oldest_items(queues, now)
-  local oldest = {}
+  local oldest, sought = {}, {}
+  for queue in pairs(queues) do sought[queue] = items_of(queue) > 0 or nil end
   local batches = redis.call('ZRANGE', GM .. 'active', 0, OLDEST_MOST - 1, 'WITHSCORES')
+  local turn = math.floor(now / 1000) % OLDEST_TURNS
   for i = 1, #batches, 2 do
     local batch, created = batches[i], tonumber(batches[i + 1])
-    local queue = redis.call('HGET', key(batch, 'state'), 'queue')
-    if queue then queues[queue] = true end
-    if queue and created < (oldest[queue] or now) then
-      local b = state(batch, {'paused', 'waiting'}, COUNTERS)
-      if left_of(b) > 0 and not (b.paused or b.waiting) then
-        local block = block_with(batch, redis.call('BITPOS', key(batch, 'done'), 0))
-        oldest[queue] = math.min(oldest[queue] or now, block and block.at or created)
+    for queue in pairs(sought) do
+      if (oldest[queue] or now) <= created then sought[queue] = nil end
+    end
+    if next(sought) or (i - 1) / 2 % OLDEST_TURNS == turn then
+      local queue = redis.call('HGET', key(batch, 'state'), 'queue')
+      if queue then queues[queue] = true end
+      if queue and created < (oldest[queue] or now) then
+        local b = state(batch, {'paused', 'waiting'}, COUNTERS)
+        if left_of(b) > 0 and not (b.paused or b.waiting) then
+          local block = block_with(batch, redis.call('BITPOS', key(batch, 'done'), 0))
+          oldest[queue] = math.min(oldest[queue] or now, block and block.at or created)
+        end
       end
     end
   end
@@ -101,8 +125,8 @@ end
 local function sample_queues(queues, now)
   local oldest = oldest_items(queues, now)
   for queue in pairs(queues) do
-    local counts_of, in_flight = redis.call('HMGET', GM .. 'queue:' .. queue, 'open', 'paused'), 0
-    local open, paused = tonumber(counts_of[1]) or 0, tonumber(counts_of[2]) or 0
+    local open, paused = items_of(queue)
+    local in_flight = 0
     for level = 0, LEVELS do in_flight = in_flight + flights_on(queue, level) end
     local messages, first = messages_of(queue, now)
     -- Messages of chunks are no items of their own.
@@ -137,7 +161,9 @@ end
 -- Sample what has no event, in a second that was begun.
 local function sample_second(now)
   local second = math.floor(now / 1000)
-  sample_queues(sample_workers(now), now)
+  local queues = sample_workers(now)
+  add_last_queues(queues, second)
+  sample_queues(queues, now)
   local sampled = {}
   for field, amount in pairs(samples) do
     sampled[#sampled + 1], sampled[#sampled + 2] = field, amount
