@@ -24,18 +24,22 @@ def _handle(handlers: list[logging.Handler]) -> None:
     logging.root.handlers[:] = handlers
 
 
-def _loggers() -> list[logging.Logger]:
-    return [each for each in [*logging.root.manager.loggerDict.values()] if isinstance(each, logging.Logger)]
+#: The loggers that were silenced or given their voice since the state was noted: whether each was silent before.
+_were_silent: dict[logging.Logger, bool] = {}
 
 
-def _silent_loggers() -> set[logging.Logger]:
-    return {logger for logger in _loggers() if logger.disabled}
+def _set_attribute(logger: logging.Logger, name: str, value: Any) -> None:
+    """Note that a logger is silenced: to ask each logger later would copy the pages of all, which lie far apart."""
+    if name == "disabled":
+        _were_silent.setdefault(logger, getattr(logger, name, False))
+    object.__setattr__(logger, name, value)
 
 
-def _silence(silent: set[logging.Logger]) -> None:
+def _silence(_: Any) -> None:
     # `logging.config` silences the loggers that its configuration does not name.
-    for logger in _loggers():
-        logger.disabled = logger in silent
+    for logger, was_silent in [*_were_silent.items()]:
+        logger.disabled = was_silent
+    _were_silent.clear()
 
 
 #: What tells a setting, and what sets it.
@@ -53,7 +57,7 @@ _SETTINGS: list[Setting] = [
     (lambda: logging.root.manager.disable, logging.disable),
     (lambda: logging.root.level, logging.root.setLevel),
     (lambda: [*logging.root.handlers], _handle),
-    (_silent_loggers, _silence),
+    (lambda: {**_were_silent}, _silence),
     (os.getpgrp, lambda group: os.setpgid(0, group)),
 ]
 #: Settings that somebody who looks after the host may change between two chunks.
@@ -68,6 +72,8 @@ class WholeProcess:
     """Those settings as they are now."""
 
     def __init__(self) -> None:
+        _were_silent.clear()
+        logging.Logger.__setattr__ = _set_attribute  # type: ignore[method-assign, assignment]
         self._values = _values(_SETTINGS)
         self.note_place()
 
