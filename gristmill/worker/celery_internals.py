@@ -11,12 +11,12 @@ from typing import Any
 from weakref import ref
 
 from billiard.common import terminate_handler_fired as is_terminated
-from celery.app.trace import build_tracer, fast_trace_task, setup_worker_optimizations
+from celery.app.trace import build_tracer, fast_trace_task
 from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.asynpool import Worker as PoolProcess
 from celery.concurrency.base import BasePool
 from celery.concurrency.prefork import TaskPool as ProcessPool
-from celery.concurrency.prefork import _run_ready_callbacks, process_initializer
+from celery.concurrency.prefork import _run_ready_callbacks
 from celery.concurrency.thread import TaskPool as ThreadPool
 from celery.worker import state
 from celery.worker.consumer import Consumer
@@ -90,21 +90,14 @@ def trace(app: Any, name: str, *call: Any) -> Any:
     `call` is the id, the request, the body, its content type and encoding. Answers 1 for a failure or 0, the value as
     text or the error, and the seconds.
     """
+    task = app.tasks[name]
+    if task.__trace__ is None:
+        task.__trace__ = build_tracer(name, task, app.loader, call[1].get("hostname"), app=app)
     if app.use_fast_trace_task:
         return fast_trace_task(name, *call)
     # Outside a worker nothing was prepared for Celery's trace.
-    task = app.tasks[name]
-    if task.__trace__ is None:
-        task.__trace__ = build_tracer(name, task, app=app)
     local = [app.tasks, prepare_accept_content(app.conf.accept_content), call[1].get("hostname")]
     return fast_trace_task(name, *call, _loc=local)
-
-
-def begin_process(app: Any, node_name: str) -> None:
-    """Make this process, which has just started, one of the pool of a worker with that node name."""
-    # A process that is no copy of its worker lacks what the worker has prepared.
-    setup_worker_optimizations(app, node_name)
-    process_initializer(app, node_name)
 
 
 def note_job(request: Any, answer: Any) -> None:

@@ -76,6 +76,6 @@ def test_an_attempt_does_not_wait_behind_looks_at_the_messages_of_others(here, c
             break
     clock.pass_by(300)
     # Which batches are due first is another matter.
-    here.client.zadd(here.settings.key("due"), {name: 1 for name in NAMES[:-1]})
+    here.client.zadd(here.settings.key("due"), dict.fromkeys(NAMES[:-1], 1))
     beat(here)
     assert NAMES[-1] in {pop(here).batch for _ in range(messages(here))}

@@ -4,14 +4,18 @@ import ctypes
 import os
 import signal
 import sys
+from types import SimpleNamespace
 
 import pytest
 from billiard import Pipe
 from billiard.queues import _SimpleQueue
+from celery.app.trace import trace_task
 
 from gristmill.local.descendants import become_subreaper, is_subreaper
+from gristmill.tasks.application import app
 from gristmill.worker.output.output_file import new_file
-from gristmill.worker.pool.billiard_internals import fork_context, fresh_context
+from gristmill.worker.pool.billiard_internals import fork_context, fresh_context, start_together
+from gristmill.worker.pool.celery_internals import begin_copy
 from gristmill.worker.pool.equipment import SlotEquipment
 from gristmill.worker.pool.fork_server import ForkServer
 from gristmill.worker.pool.fresh_process import Spawn
@@ -74,6 +78,47 @@ def test_a_process_that_has_its_parent_trace_it_ends(context, is_fork):
     process.start()
     until(lambda: process.exitcode is not None, 30, "the end of the process")
     assert process.exitcode == -signal.SIGKILL
+
+
+def test_the_first_processes_of_a_pool_start_together_and_the_pool_knows_each_by_its_id():
+    workers = [started_processes.Leaver(7) for _ in range(2)]
+    processes = [fork_context().Process(target=worker) for worker in workers]
+    # As billiard notes what has no id yet.
+    pool = SimpleNamespace(_pool=processes, _on_ready_counters={None: object()}, _poolctrl={None: object()})
+    for process, worker in zip(processes, workers, strict=True):
+        process.waiting = worker
+        process.start()
+        assert process.pid is None
+    start_together(pool)
+    pids = [process.pid for process in processes]
+    for process in processes:
+        process.join(30)
+    assert [process.exitcode for process in processes] == [7, 7]
+    assert pool._on_ready_counters == {pid: each.on_ready_counter for pid, each in zip(pids, workers, strict=True)}
+    assert pool._poolctrl == {pid: each._shutdown for pid, each in zip(pids, workers, strict=True)}
+
+
+def test_a_copy_of_a_worker_has_none_of_the_tracers_of_the_worker():
+    """A tracer tells the id of the process in which it was made."""
+    reader, writer = Pipe(duplex=False)
+
+    def tell():
+        begin_copy(app, "cpu@host")
+        writer.send([task.__trace__ for task in app.tasks.values()])
+
+    process = fork_context().Process(target=tell)
+    before = {task: task.__trace__ for task in app.tasks.values()}
+    for task in before:
+        task.__trace__ = trace_task
+    try:
+        process.start()
+    finally:
+        for task, tracer in before.items():
+            task.__trace__ = tracer
+    tracers = reader.recv()
+    process.join(30)
+    assert tracers
+    assert {*tracers} == {None}
 
 
 def test_a_process_has_the_numbers_of_its_worker_and_the_file_of_its_slot(context):

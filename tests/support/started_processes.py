@@ -26,6 +26,16 @@ def tell_of_slot(slot, writer):
     writer.send([slot.inqW_fd, equipment.worker, equipment.memory, os.fstat(equipment.file).st_ino])
 
 
+class Leaver:
+    """What a process of a pool runs, as the pool sees it."""
+
+    def __init__(self, code):
+        self.code, self.on_ready_counter, self._shutdown = code, object(), object()
+
+    def __call__(self):
+        leave(self.code)
+
+
 def leave(code):
     """End with an exit code."""
     sys.exit(code)

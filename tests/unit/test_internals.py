@@ -3,6 +3,7 @@
 Each entry says what breaks without the name. `make latest` runs this with the newest releases.
 """
 
+import ast
 import inspect
 import multiprocessing.process
 import re
@@ -17,7 +18,7 @@ from billiard import pool as billiard_pool
 from billiard import popen_fork
 from billiard import reduction as billiard_reduction
 from billiard.process import BaseProcess
-from celery import Celery, Task
+from celery import Celery, Task, _state
 from celery.app import trace
 from celery.app.utils import Settings
 from celery.concurrency import asynpool, base, prefork, thread
@@ -120,6 +121,7 @@ CALLS = [
     (trace, "setup_worker_optimizations", "app, hostname=None", "a process that was not forked runs no task"),
     (prefork, "_run_ready_callbacks", "hub", "what ended just before a worker stops runs twice"),
     (prefork, "process_initializer", "app, hostname", "a pool process runs no task"),
+    (_state, "_set_task_join_will_block", "blocks", "a task that waits for another one is not warned"),
     (Celery, "_get_backend", "self", "our app stores results in no server"),
     (broker.Broker, "__new__", "cls, broker_url, *args, **kwargs", "Flower cannot count messages on streams"),
     (flower_app, "rewrite_handler", "handler, url_prefix", "our pages are not below the dashboard's prefix"),
@@ -162,6 +164,10 @@ ATTRIBUTES = [
     (multiprocessing.process, "_current_process", "tasks cannot use multiprocessing"),
     (billiard_pool.Pool, "_ctx", "`GRISTMILL_START_METHOD` has no effect"),
     (asynpool.AsynPool, "inqW_fd", "a pool never finds a process that `forkserver` has started idle"),
+    (billiard_pool.Worker, "_shutdown", "a pool with `worker_pool_restarts` cannot end its first processes"),
+    (billiard_pool.Pool, "_on_ready_counters", "a process that ends waits for the pool to read its reports for ever"),
+    (billiard_pool.Pool, "_poolctrl", "a pool stops when it replaces one of its first processes"),
+    (prefork, "_process_hostname", "`worker_process_shutdown` has no sender"),
     (BaseProcess, "_popen", "dead pool processes are not told from live ones"),
     (threading, "_register_atexit", "a worker that does not stop its pool waits for its threads for ever"),
     (thread.TaskPool, "_threads", "`inspect stats` fails on a pool of threads"),
@@ -204,6 +210,22 @@ def test_a_private_attribute_is_there(entry):
     owner, name, breaks = entry
     text = text_of(owner) if isinstance(owner, type) else inspect.getsource(owner)
     assert re.search(rf"\b{name}\b", text), breaks
+
+
+#: What Celery's initializer of a pool process calls.
+INITIALIZER = {
+    *("platforms.set_pdeathsig", "_set_task_join_will_block", "platforms.signals.reset", "platforms.signals.ignore"),
+    *("platforms.set_mp_process_title", "get_start_method", "app.loader.init_worker", "app.loader.init_worker_process"),
+    *("app.log.setup", "app.set_current", "set_default_app", "app.finalize", "trace.setup_worker_optimizations"),
+    *("build_tracer", "worker_state.reset_state", "signals.worker_process_init.send"),
+    *("app.tasks.items", "os.environ.get", "logfile.lower", "int", "bool", "str"),
+}
+
+
+def test_celery_begins_a_process_as_a_copy_of_a_worker_expects():
+    """`begin_copy` does the steps whose result a forked process does not have from its worker."""
+    tree = ast.parse(inspect.getsource(prefork.process_initializer))
+    assert {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)} == INITIALIZER
 
 
 def test_the_classes_have_what_the_modules_change():

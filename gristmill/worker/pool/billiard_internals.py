@@ -126,10 +126,17 @@ class SlotProcess(ForkProcess):
     """
 
     _loggers: logging.Manager
+    #: What it is to run, if `start` leaves the start to `start_together`.
+    waiting: Worker | None = None
 
     @staticmethod
     def _Popen(process: Any) -> _Fork:  # noqa: N802
         return _Fork(process)
+
+    def start(self) -> None:
+        """Start the process, unless it waits for others."""
+        if not self.waiting:
+            super().start()
 
     def _bootstrap(self) -> Any:
         self._loggers, logging.Logger.manager = logging.Logger.manager, _NO_LOGGERS
@@ -173,6 +180,9 @@ class _Count:
 class _ForkContext(ForkContext):
     Process = SlotProcess
 
+    def Value(self, *_: Any) -> _Count:  # noqa: N802
+        return _Count()
+
 
 class _FreshContext(BaseContext):
     def __init__(self, starter: Starter) -> None:
@@ -190,6 +200,21 @@ class _FreshContext(BaseContext):
 def fork_context() -> Any:
     """What a pool takes as its `context` to fork its processes."""
     return _ForkContext()
+
+
+def start_together(pool: Any) -> None:
+    """Start the first processes of a new pool, all of which wait, one right after the other.
+
+    A process keeps for itself, as it was, each page to which its worker writes before it forks the next one. Billiard
+    would make the next process object in between, and so write to a hundred pages.
+    """
+    # Billiard has noted both of processes that had no ids.
+    pool._on_ready_counters.clear()
+    pool._poolctrl.clear()
+    for process in pool._pool:
+        worker, process.waiting = process.waiting, None
+        process.start()
+        pool._on_ready_counters[process.pid], pool._poolctrl[process.pid] = worker.on_ready_counter, worker._shutdown
 
 
 def fresh_context(starter: Starter) -> Any:

@@ -1,21 +1,63 @@
-"""How a pool of Celery's gives messages to its processes, beyond documented names; see `worker/celery_internals.py`."""
+"""How processes of a pool of Celery's begin and get messages, beyond documented names.
+
+See `worker/celery_internals.py`.
+"""
 
 import os
 import pickle
+import signal
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from billiard.pool import ACK, READY
+from celery import platforms
+from celery._state import _set_task_join_will_block
+from celery.app.trace import setup_worker_optimizations
+from celery.concurrency import prefork
 from celery.concurrency.asynpool import ResultHandler
+from celery.signals import worker_process_init
+from celery.worker import state
 
+from gristmill.local.descendants import set_parent_death_signal
 from gristmill.server.readable import is_readable
 from gristmill.worker.celery_internals import HookedPool, PoolProcess
 from gristmill.worker.pool.lots import ENDED_AND_BEGUN, LOT, Inbox, Tickets
 
 #: What stands before each message on a pipe of billiard's: its length. The most bytes of one read.
 HEAD, READ_MOST = struct.Struct(">i"), 65_536
+
+
+def begin_process(app: Any, node_name: str) -> None:
+    """Make this process, which has just started, one of the pool of a worker with that node name."""
+    # A process that is no copy of its worker lacks what the worker has prepared.
+    setup_worker_optimizations(app, node_name)
+    prefork.process_initializer(app, node_name)
+
+
+def begin_copy(app: Any, node_name: str) -> None:
+    """Make this process, a copy of its worker, one of its pool: `process_initializer` without what the copy has.
+
+    A copy shares with its worker the memory to which it does not write, and Python writes to all that it uses. So the
+    tracer of a task, which knows its process, is made when the task first runs.
+    """
+    if "%i" in os.environ.get("CELERY_LOG_FILE", "").lower():
+        # Each process has a log file of its own.
+        begin_process(app, node_name)
+        return
+    set_parent_death_signal(signal.SIGKILL)
+    _set_task_join_will_block(True)
+    platforms.signals.reset(*prefork.WORKER_SIGRESET)
+    platforms.signals.ignore(*prefork.WORKER_SIGIGNORE)
+    platforms.set_mp_process_title("celeryd", hostname=node_name)
+    app.loader.init_worker_process()
+    for task in app.tasks.values():
+        task.__trace__ = None
+    state.reset_state()
+    # `process_destructor` tells it to those who listen.
+    prefork._process_hostname = node_name
+    worker_process_init.send(sender=node_name)
 
 
 class LotProcess(PoolProcess):

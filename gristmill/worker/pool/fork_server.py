@@ -24,7 +24,7 @@ from gristmill.server.connection import client, reaching
 from gristmill.tasks import catalog
 from gristmill.tasks.application import app
 from gristmill.worker import logs
-from gristmill.worker.celery_internals import begin_process
+from gristmill.worker.pool.celery_internals import begin_process
 from gristmill.worker.pool.fresh_process import be, end_with, ignore_interrupts, start_python
 from gristmill.worker.pool.shared_memory import freeze
 from gristmill.worker.slot.chunk_task import prepare

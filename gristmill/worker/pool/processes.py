@@ -15,13 +15,18 @@ from gristmill.local.descendants import children, end_descendants
 from gristmill.tasks import catalog
 from gristmill.tasks.application import app
 from gristmill.worker.celery_internals import (
-    begin_process,
     end_idle_pool,
     pool_of,
     release_multiprocessing,
 )
-from gristmill.worker.pool.billiard_internals import PromptEnd, Starter, fork_context, fresh_context
-from gristmill.worker.pool.celery_internals import LotProcess
+from gristmill.worker.pool.billiard_internals import (
+    PromptEnd,
+    Starter,
+    fork_context,
+    fresh_context,
+    start_together,
+)
+from gristmill.worker.pool.celery_internals import LotProcess, begin_copy, begin_process
 from gristmill.worker.pool.equipment import SlotEquipment, pool_equipment
 from gristmill.worker.pool.fork_server import ForkServer
 from gristmill.worker.pool.fresh_process import Spawn
@@ -88,17 +93,24 @@ class ItemPool(LotPool):
         self._worker_id, self._starter = worker_id(node_name), starter
         kwargs |= {"initializer": _begin, "initargs": (node_name,)}
         if starter is None:
-            kwargs["context"] = fork_context()
-            # Now: all that processes share is loaded.
-            freeze()
+            kwargs |= {"context": fork_context(), "initializer": _begin_copy}
         else:
             kwargs |= {"context": fresh_context(starter), "proc_alive_timeout": START_SECONDS}
+        self._is_new = starter is None
         super().__init__(*args, **kwargs)
+        if self._is_new:
+            self._is_new = False
+            # Now: all that processes share is loaded.
+            freeze()
+            start_together(self)
 
     def WorkerProcess(self, worker: ItemProcess) -> Any:  # noqa: N802
         """The process object of billiard's that runs `worker`, which gets its equipment here."""
         worker.equipment = pool_equipment.of_slot(self.place, self._worker_id)
-        return super().WorkerProcess(worker)
+        process = super().WorkerProcess(worker)
+        if self._is_new:
+            process.waiting = worker
+        return process
 
     def pool_has_died(self) -> None:
         """End what dead pool processes have left: this process has adopted it. Their messages go back after that."""
@@ -115,6 +127,10 @@ class ItemPool(LotPool):
 
 def _begin(node_name: str) -> None:
     begin_process(app, node_name)
+
+
+def _begin_copy(node_name: str) -> None:
+    begin_copy(app, node_name)
 
 
 class ItemTaskPool(LotTaskPool):
