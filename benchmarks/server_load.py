@@ -34,6 +34,11 @@ class ServerLoad:
     longest_name: str = "none"
     scripts: dict[str, tuple[int, float]] = field(default_factory=dict)
 
+    @property
+    def slowest(self) -> str:
+        """The longest script, in milliseconds, and its name."""
+        return f"{self.longest:.1f} ({self.longest_name})"
+
     def summary(self, items: int) -> str:
         """The five scripts that took most, each with its time and its calls an item."""
         most = sorted(self.scripts.items(), key=lambda script: -script[1][1])[:5]

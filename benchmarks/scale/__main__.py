@@ -26,7 +26,8 @@ SIZES, WORKERS = (20, 100, 1_000, 10_000), (50, 500)
 def table(rows: Sequence[Live]) -> str:
     """A line for each number of batches."""
     head = ["live batches", "items run", "items/s", "server CPU of an item, µs", "to the first"]
-    head += ["server CPU of a second without work, ms", "longest script, ms", "`gristmill batches`, s", "errors"]
+    head += ["longest script, ms", "server CPU of a second without work, ms", "longest script then, ms"]
+    head += ["`gristmill batches`, s", "errors"]
     lines = [
         [
             f"{row.batches:,}",
@@ -34,8 +35,9 @@ def table(rows: Sequence[Live]) -> str:
             f"{row.items / row.seconds:,.0f}",
             f"{row.item:,.0f}",
             f"{row.item / rows[0].item:.2f}×",
+            row.script,
             f"{row.quiet:,.1f}",
-            f"{row.script:,.1f} ({row.script_name})",
+            row.quiet_script,
             f"{row.listing:.2f}",
             f"{row.errors:,}",
         ]

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 class Live:
     """What `batches` live batches cost: server CPU of an item in µs, of a second without work in ms; scripts in ms.
 
+    `script` is the longest while items run, `quiet_script` the longest while nothing but heartbeats comes.
     `items` that more batches of ITEMS learnt items had went through in `seconds`; `listing` is the time of
     `gristmill batches`; `scripts` says where the scripts' time went. `errors` counts batches of the flow that were
     given up because the server refused a call.
@@ -41,8 +42,8 @@ class Live:
     seconds: float
     item: float
     quiet: float
-    script: float
-    script_name: str
+    script: str
+    quiet_script: str
     listing: float
     scripts: str
     errors: int
@@ -164,7 +165,6 @@ def _look(size: int, flow: Flow, batches: int, seconds: float) -> Live:
     started_at = time.perf_counter()
     listed = subprocess.run([sys.executable, "-m", "gristmill", "batches"], check=False, capture_output=True)
     listing = time.perf_counter() - started_at if listed.returncode == 0 else math.inf
-    script, name = max((each.longest, each.longest_name) for each in (quiet, load))
     items = max(1, flow.items)
     return Live(
         batches=size,
@@ -172,8 +172,8 @@ def _look(size: int, flow: Flow, batches: int, seconds: float) -> Live:
         seconds=load.seconds,
         item=1e6 * load.cpu / items,
         quiet=1e3 * quiet.cpu / quiet.seconds,
-        script=script,
-        script_name=name,
+        script=load.slowest,
+        quiet_script=quiet.slowest,
         listing=listing,
         scripts=load.summary(items),
         errors=flow.errors,
