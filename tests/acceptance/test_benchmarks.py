@@ -72,6 +72,13 @@ def test_a_batch_is_larger_than_its_server_and_what_dies_midway_goes_on(tmp_path
         assert 20 < large[role] <= small[role] + 8, "its memory is flat"
 
 
+def test_a_pause_is_measured_for_computing_and_for_memory():
+    out = printed("cold", "--rounds", "1")
+    assert [line.split(" | ")[1] for line in out.splitlines() if line.startswith(("| 30,000", "| 20,000"))] == [
+        *("0", "0.02", "0.2", "1") * 2
+    ]
+
+
 def test_a_round_of_make_ab_has_every_figure():
     one = play(dict.fromkeys(SIDES, checkout(".")), QUICK, random.Random(1))
     for side in (one.old, one.new):
