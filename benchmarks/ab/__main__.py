@@ -27,7 +27,7 @@ from benchmarks.options import at_least
 from benchmarks.peers.tally import Stalled
 
 NAMES = tuple(measure.name for measure in MEASURES)
-QUICK = VisitSize(turns=1, items=2_000, singles=3, tasks=200)
+QUICK = VisitSize(turns=1, items=2_000, computed=100, singles=3, tasks=200)
 
 
 def compared(options: argparse.Namespace, old: Checkout, new: Checkout) -> list[BothSides]:

@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 #: Items that a worker runs before anything is measured, and when its memory is looked at.
 AHEAD = 1_000
 START_SECONDS = 60.0
+#: The Fibonacci number of an item that computes for about a millisecond.
+COMPUTED = 20
 ROLES = ("worker", "server", "producer")
 
 
@@ -36,10 +38,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class VisitSize:
-    """How often a round measures each, by turns; items of a batch, batches of one item, plain tasks."""
+    """How often a round measures each, by turns; short items, items that compute, batches of one item, plain tasks."""
 
     turns: int = 10
     items: int = 40_000
+    computed: int = 1_000
     singles: int = 8
     tasks: int = 500
 
@@ -88,6 +91,11 @@ class Visit:
     def batch(self, size: VisitSize) -> list[float]:
         """CPU of an item, in µs: of the worker, the server and the producer."""
         return self._cpu(self.worker, size.items, lambda: self.producer.ask("batch", size.items)["cpu"])
+
+    def fibonacci(self, size: VisitSize) -> list[float]:
+        """CPU of the worker for an item that computes, in µs."""
+        run = lambda: self.producer.ask("batch", size.computed, COMPUTED)["cpu"]  # noqa: E731
+        return self._cpu(self.worker, size.computed, run)[:1]
 
     def single(self, size: VisitSize) -> list[float]:
         """The time from submit to the result of a batch of one item, in ms."""
@@ -168,6 +176,7 @@ MEASURES = (
         repeated=False,
     ),
     Measure("batch", tuple(Figure(f"batch: CPU of the {one} an item", "µs") for one in ROLES), Visit.batch),
+    Measure("fibonacci", (Figure(f"fibonacci {COMPUTED}: CPU of the worker an item", "µs"),), Visit.fibonacci),
     Measure("plain", tuple(Figure(f"plain: CPU of the {one} a task", "µs") for one in ROLES), Visit.plain),
     Measure("single", (Figure("one item: from submit to its result", "ms"),), Visit.single),
 )
