@@ -1,6 +1,7 @@
 """The ledger of a batch: stores items, hands out chunks, records outcomes. Each change of state is one Lua call."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import copy_context
 from json import dumps
 from typing import Any, TypeVar, cast
 
@@ -21,7 +22,9 @@ from gristmill.server.actor import actor
 from gristmill.server.confirm import confirmed
 from gristmill.server.replies import by_name, by_turns, stream_entries
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
+
 #: States of one call: no script may occupy the server for long.
 _STATES_AT_ONCE = 500
 #: Blocks of items that one call reads.
@@ -228,7 +231,7 @@ class Ledger(BatchScripts):
         infos = []
         for portion, (gone_before, states) in zip(portions, _ahead(self._states, portions), strict=True):
             for name, values in zip(portion, states, strict=True):
-                fields = dict(zip(values[::2], values[1::2], strict=True))
+                fields = {field: value for field, value in zip(STATE_FIELDS, values, strict=True) if value is not None}
                 if "task" in fields:
                     infos.append(BatchInfo.from_fields(name, fields, int(gone_before)))
         return infos
@@ -272,12 +275,18 @@ def _lost(batch: str) -> AlreadyFeeding:
 
 
 def _ahead(get: Callable[[T], R], things: Sequence[T]) -> Iterator[R]:
-    """What `get` answers for each thing, in their order; another thread asks for the next ones meanwhile."""
+    """What `get` answers for each thing, in their order; another thread asks for the next one meanwhile."""
     if len(things) < 2:
         yield from map(get, things)
         return
     # A command that reads one answer does not wait for the import.
     from concurrent.futures import ThreadPoolExecutor
 
+    context = copy_context()
     with ThreadPoolExecutor(1) as pool:
-        yield from pool.map(get, things)
+        asked = pool.submit(context.run, get, things[0])
+        for thing in things[1:]:
+            answer = asked.result()
+            asked = pool.submit(context.run, get, thing)
+            yield answer
+        yield asked.result()

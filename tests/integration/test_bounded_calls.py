@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from gristmill.batches.chunk import Chunk
 from tests.support.ledger import FIELDS, WORKER, heartbeat, outcomes, pop, queue_key, submit
 
 BATCHES, ITEMS, SLOTS = 40, 16, 1000
@@ -29,9 +30,7 @@ def submit_all(ledger, **fields):
 def grow(ledger, clock):
     """The first worker comes when all batches stand."""
     for name in NAMES:
-        ledger.create(name, "token", FIELDS)
-        ledger.append(name, "token", 0, [str(index) for index in range(ITEMS)], "sha")
-        ledger.end(name, "token", 0)
+        store(ledger, name, ITEMS)
 
 
 def lose_messages(ledger, clock):
@@ -68,14 +67,100 @@ def test_a_call_puts_so_many_messages_and_the_next_ones_put_the_rest(here, clock
     assert max(after - before for before, after in pairwise(counts)) <= MESSAGES_MOST
 
 
+def in_flight(ledger, name):
+    return ledger.client.zcard(ledger.key(name, "in_flight"))
+
+
+def store(ledger, name, count, **fields):
+    """A batch without a worker for it."""
+    ledger.create(name, "token", {**FIELDS, **fields})
+    ledger.append(name, "token", 0, [str(index) for index in range(count)], "sha")
+    ledger.end(name, "token", 0)
+
+
+def fail_all_again(ledger, *, but=()):
+    """Every message that stands is run, and its items fail and wait a second."""
+    while chunk := pop(ledger):
+        work = ledger.take(chunk, WORKER)
+        if work and chunk.batch not in but:
+            ledger.record(chunk, outcomes(work.items, "failed", 1000), 0.01, WORKER)
+
+
 def test_an_attempt_does_not_wait_behind_looks_at_the_messages_of_others(here, clock):
     submit_all(here)
-    while chunk := pop(here):
-        if chunk.batch == NAMES[-1]:
-            here.record(chunk, outcomes(here.take(chunk, WORKER).items, "failed", 200_000), 0.1, WORKER)
-            break
+    (chunk,) = (each for each in iter(lambda: pop(here), None) if each.member == "0:1" and each.batch == NAMES[-1])
+    here.record(chunk, outcomes(here.take(chunk, WORKER).items, "failed", 30_000), 0.1, WORKER)
+    # The messages of the others stand, and nobody has seen them for long.
+    beat(here)
     clock.pass_by(300)
-    # Which batches are due first is another matter.
     here.client.zadd(here.settings.key("due"), dict.fromkeys(NAMES[:-1], 1))
     beat(here)
-    assert NAMES[-1] in {pop(here).batch for _ in range(messages(here))}
+    assert here.client.zscore(here.key(NAMES[-1], "in_flight"), "0:1")
+
+
+def test_what_begins_at_a_time_does_not_wait_behind_attempts(here, clock):
+    beat(here)
+    for number in range(150):
+        submit(here, f"f{number}", 1)
+    submit(here, "later", 3, scheduled_at=clock.now + 5000)
+    for _ in range(6):
+        fail_all_again(here, but={"later"})
+        clock.pass_by(1)
+        beat(here)
+    assert in_flight(here, "later") == 3
+
+
+def test_a_new_queue_does_not_wait_behind_attempts_of_another_one(here, clock):
+    beat(here)
+    for number in range(350):
+        submit(here, f"f{number}", 1)
+    store(here, "there", 5, queue="io")
+    for _ in range(3):
+        fail_all_again(here)
+        clock.pass_by(1)
+        beat(here)
+    here.heartbeat("io@x", heartbeat(8, "io"), [])
+    assert in_flight(here, "there") == 5
+
+
+def test_batches_that_their_limit_holds_do_not_keep_others_from_the_fleet(here, clock):
+    names = [f"a{number:03}" for number in range(300)]
+    for name in names:
+        store(here, name, 5, max_running="1")
+    store(here, "z", 5)
+    for _ in range(3):
+        clock.pass_by(1)
+        beat(here)
+    assert [in_flight(here, name) for name in (*names, "z")] == [1] * 300 + [5]
+
+
+def test_what_was_lost_is_found_behind_the_chunks_of_a_dead_worker(here, clock):
+    beat(here)
+    submit(here, "b", 250)
+    for _ in range(3):
+        beat(here)
+    entries = here.client.xrange(queue_key(here))
+    chunks = [pop(here, stays=True)] + [None] * 0
+    assert chunks
+    for member in here.client.zrange(here.key("b", "in_flight"), 0, 109):
+        first, count = map(int, member.split(":"))
+        here.take(Chunk("b", chunks[0].epoch, first, count), "cpu@dead")
+    started = here.client.hkeys(here.key("b", "started"))
+    places = here.client.hgetall(here.key("b", "message_of"))
+    lost = [places[member].rsplit(":", 1)[-1] for member in places if member not in started]
+    assert (len(entries), len(lost)) == (250, 140)
+    here.client.xdel(queue_key(here), *lost)
+    for _ in range(30):
+        clock.pass_by(1)
+        beat(here)
+    assert messages(here) == 250
+
+
+def test_batches_that_are_looked_at_together_are_not_the_next_time(ledger):
+    beat(ledger)
+    for name in NAMES:
+        submit(ledger, name, 2)
+    due = ledger.settings.key("due")
+    ledger.client.zadd(due, dict.fromkeys(NAMES, 1))
+    beat(ledger)
+    assert len({score for _, score in ledger.client.zrange(due, 0, -1, withscores=True)}) > BATCHES / 2

@@ -47,3 +47,10 @@ def test_a_queue_goes_with_its_items(here, clock, began):
         sample(here, clock)
     here.delete("elsewhere")
     assert "left|other" not in sample(here, clock)
+
+
+def test_a_late_second_hides_no_queue(here, clock, began):
+    for _ in range(12):
+        sample(here, clock)
+    clock.pass_by(1)
+    assert "left|other" in sample(here, clock)

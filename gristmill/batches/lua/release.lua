@@ -23,9 +23,11 @@ local function wanting(queue) return GM .. 'wanting:' .. queue end
 -- Have somebody look at the batch at `when` at the latest.
 local function look_by(batch, when) redis.call('ZADD', GM .. 'due', 'LT', when, batch) end
 
--- Batches that came together are looked at one by one.
+-- Batches that came together are looked at one by one. During a script, the server's time stands.
+local looks = 0
 local function next_look(now)
-  local share = 1 + server_microseconds() % 1000 / 2000
+  looks = looks + 1
+  local share = 1 + (server_microseconds() + 617 * looks) % 1000 / 2000
   return now + math.floor(share * math.max(LOOK_MS, LOOK_MS_EACH * redis.call('ZCARD', GM .. 'active')))
 end
 
@@ -126,13 +128,13 @@ local function release(batch, now, turn, known)
   if b.by_value then note_parked(batch, b, number < most, now) end
   note_stop(batch, b, more or attempts_left, now)
   -- One whose room was not filled wants to be released again, whatever the slots.
-  note_waiting(batch, b, more, number == most and most < wanted, (room > wanted or b.has_not_looked) and -1 or b.live_slots, now)
+  note_waiting(batch, b, more, number == most and most < wanted, (number == wanted and room > wanted or b.has_not_looked) and -1 or b.live_slots, now)
   return number
 end
 
 -- Release the batches that wait for room of a task, for one value, while there is any: each in its turn.
 local function release_waiting(task, value, now)
-  local waiters = waiters_of(task, value)
+  local waiters, sooner = waiters_of(task, value), 'LT'
   for _ = 1, WAITERS_MOST do
     if work_left <= 0 then break end
     local head = redis.call('ZPOPMIN', waiters)
@@ -147,10 +149,11 @@ local function release_waiting(task, value, now)
     if release(batch, now, value) == 0 and redis.call('ZSCORE', waiters, batch) then
       -- There is no room: it keeps its place.
       redis.call('ZADD', waiters, head[2], batch)
+      sooner = 'NX'
       break
     end
   end
-  redis.call('ZADD', GM .. 'pacing', 'NX', now + PACE_MS, task .. ' ' .. value)
+  redis.call('ZADD', GM .. 'pacing', sooner, now + PACE_MS, task .. ' ' .. value)
 end
 
 -- Let those in line on a queue take their turns; looks at `most` batches, about.
@@ -170,7 +173,7 @@ end
 -- Release the batches whose rate, or whose task's, lets them hand out more by now.
 local function release_paced(now)
   for _, paced in ipairs(redis.call('ZRANGE', GM .. 'pacing', '-inf', now, 'BYSCORE', 'LIMIT', 0, PACED_MOST)) do
-    if work_left <= 0 then return end
+    if work_left <= CALL_MOST / 4 then return end
     redis.call('ZREM', GM .. 'pacing', paced)
     local task, value = string.match(paced, '^(.*) (%x*)$')
     if task then release_waiting(task, value, now) else release(paced, now) end

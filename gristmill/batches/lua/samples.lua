@@ -70,20 +70,24 @@ local function items_of(queue)
   return tonumber(counts[1]) or 0, tonumber(counts[2]) or 0
 end
 
--- Add the queues without a live worker that the last second knew, while they have items.
+-- Add the queues without a live worker that the last second knew, while they have items or messages. Returns whether there
+-- was such a second.
 local function add_last_queues(queues, second)
-  for _, field in ipairs(redis.call('HKEYS', GM .. 'meters:1:' .. second - 1)) do
+  local fields = redis.call('HKEYS', GM .. 'meters:1:' .. second - 1)
+  for _, field in ipairs(fields) do
     local queue = string.match(field, '^q|left|(.*)$')
     if queue and not queues[queue] then
       local open, paused = items_of(queue)
-      queues[queue] = open + paused > 0 or nil
+      queues[queue] = open + paused + standing(queue) > 0 or nil
     end
   end
+  return #fields > 0
 end
 
 -- When the oldest item without an outcome was stored, ms, of each queue. It looks at the oldest batches until no other one
--- can have an older item of a queue that it knows; and, for queues that it does not know yet, at some others each second.
-local function oldest_items(queues, now)
+-- can have an older item of a queue that it knows. For queues that it does not know yet, it looks at some others each second;
+-- unless `knows` those of the last second, at all.
+local function oldest_items(queues, knows, now)
   local oldest, sought = {}, {}
   for queue in pairs(queues) do sought[queue] = items_of(queue) > 0 or nil end
   local batches = redis.call('ZRANGE', GM .. 'active', 0, OLDEST_MOST - 1, 'WITHSCORES')
@@ -93,7 +97,7 @@ local function oldest_items(queues, now)
     for queue in pairs(sought) do
       if (oldest[queue] or now) <= created then sought[queue] = nil end
     end
-    if next(sought) or (i - 1) / 2 % OLDEST_TURNS == turn then
+    if next(sought) or not knows or (i - 1) / 2 % OLDEST_TURNS == turn then
       local queue = redis.call('HGET', key(batch, 'state'), 'queue')
       if queue then queues[queue] = true end
       if queue and created < (oldest[queue] or now) then
@@ -122,8 +126,8 @@ local function messages_of(queue, now)
   return messages, first
 end
 
-local function sample_queues(queues, now)
-  local oldest = oldest_items(queues, now)
+local function sample_queues(queues, knows, now)
+  local oldest = oldest_items(queues, knows, now)
   for queue in pairs(queues) do
     local open, paused = items_of(queue)
     local in_flight = 0
@@ -162,8 +166,7 @@ end
 local function sample_second(now)
   local second = math.floor(now / 1000)
   local queues = sample_workers(now)
-  add_last_queues(queues, second)
-  sample_queues(queues, now)
+  sample_queues(queues, add_last_queues(queues, second), now)
   local sampled = {}
   for field, amount in pairs(samples) do
     sampled[#sampled + 1], sampled[#sampled + 2] = field, amount

@@ -19,8 +19,13 @@ end
 -- message that is gone (a purge, an operator's DEL) leaves a chunk that no worker shows and nobody will. Returns when to
 -- look again.
 local function replace_messages(batch, b, now)
-  local unseen = redis.call('ZRANGE', key(batch, 'in_flight'), '-inf', now - UNSEEN_MS, 'BYSCORE', 'LIMIT', 0, CHUNKS_MOST)
-  if #unseen == 0 then return next_look(now) end
+  local number = redis.call('ZCOUNT', key(batch, 'in_flight'), '-inf', now - UNSEEN_MS)
+  if number == 0 then return next_look(now) end
+  -- Those of a worker that has died stay where they are: each look at many begins elsewhere.
+  math.randomseed(now)
+  local first = math.random(0, math.max(0, number - CHUNKS_MOST))
+  local unseen =
+    redis.call('ZRANGE', key(batch, 'in_flight'), '-inf', now - UNSEEN_MS, 'BYSCORE', 'LIMIT', first, CHUNKS_MOST)
   chunks_left = chunks_left - #unseen
   local places = redis.call('HMGET', key(batch, 'message_of'), unpack(unseen))
   local runners = redis.call('HMGET', key(batch, 'started'), unpack(unseen))
@@ -76,11 +81,12 @@ end
 local function upkeep(now)
   silence.note_gap(now)
   remove_silent(now)
+  -- These come once. What comes again and again leaves a part of the call to what is behind it.
+  close_due(now)
+  begin_scheduled(now)
   for _, batch in ipairs(redis.call('ZRANGE', GM .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', 0, BATCHES_MOST)) do
-    if work_left <= 0 then break end
+    if work_left <= CALL_MOST / 2 then break end
     look(batch, now)
   end
   release_paced(now)
-  close_due(now)
-  begin_scheduled(now)
 end
