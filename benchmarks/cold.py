@@ -15,7 +15,7 @@ from benchmarks.options import at_least
 #: Seconds without work before each look.
 PAUSES = (0.0, 0.02, 0.2, 1.0)
 #: Numbers that are added, and places that are read of an area of memory, in bytes.
-NUMBERS, READS, AREA = 30_000, 20_000, 16 << 20
+NUMBERS, PLACES, AREA = 30_000, 20_000, 16 << 20
 
 
 def compute() -> int:
@@ -27,7 +27,7 @@ def reader() -> Callable[[], int]:
     """A function that reads places all over an area of memory, the same ones each time."""
     area = bytearray(AREA)
     choice = random.Random(1)
-    places = [choice.randrange(AREA) for _ in range(READS)]
+    places = [choice.randrange(AREA) for _ in range(PLACES)]
     return lambda: sum(area[place] for place in places)
 
 
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cold", description=__doc__)
     parser.add_argument("--rounds", type=at_least(1), default=15, help="pauses of each length")
     options = parser.parse_args(arguments)
-    calls = {f"{NUMBERS:,} numbers added": compute, f"{READS:,} places of {AREA >> 20} MiB read": reader()}
+    calls = {f"{NUMBERS:,} numbers added": compute, f"{PLACES:,} places of {AREA >> 20} MiB read": reader()}
     lines = [
         [what, f"{pause:g}", f"{statistics.median(times):.1f} ({min(times):.1f} to {max(times):.1f})"]
         for what, call in calls.items()

@@ -284,9 +284,9 @@ def _ahead(get: Callable[[T], R], things: Sequence[T]) -> Iterator[R]:
 
     context = copy_context()
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(context.run, get, things[0])
+        following = pool.submit(context.run, get, things[0])
         for thing in things[1:]:
-            answer = asked.result()
-            asked = pool.submit(context.run, get, thing)
+            answer = following.result()
+            following = pool.submit(context.run, get, thing)
             yield answer
-        yield asked.result()
+        yield following.result()

@@ -11,7 +11,8 @@ from typing import Any
 from weakref import ref
 
 from billiard.common import terminate_handler_fired as is_terminated
-from celery.app.trace import build_tracer, fast_trace_task
+from celery.app import trace as celery_trace
+from celery.app.trace import fast_trace_task
 from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.asynpool import Worker as PoolProcess
 from celery.concurrency.base import BasePool
@@ -92,7 +93,8 @@ def trace(app: Any, name: str, *call: Any) -> Any:
     """
     task = app.tasks[name]
     if task.__trace__ is None:
-        task.__trace__ = build_tracer(name, task, app.loader, call[1].get("hostname"), app=app)
+        # Who instruments Celery replaces it there.
+        task.__trace__ = celery_trace.build_tracer(name, task, app.loader, call[1].get("hostname"), app=app)
     if app.use_fast_trace_task:
         return fast_trace_task(name, *call)
     # Outside a worker nothing was prepared for Celery's trace.

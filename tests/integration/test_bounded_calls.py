@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from gristmill.batches.chunk import Chunk
+from benchmarks.chunk_messages import chunk_of
 from tests.support.ledger import FIELDS, WORKER, heartbeat, outcomes, pop, queue_key, submit
 
 BATCHES, ITEMS, SLOTS = 40, 16, 1000
@@ -88,14 +88,15 @@ def fail_all_again(ledger, *, but=()):
 
 def test_an_attempt_does_not_wait_behind_looks_at_the_messages_of_others(here, clock):
     submit_all(here)
-    (chunk,) = (each for each in iter(lambda: pop(here), None) if each.member == "0:1" and each.batch == NAMES[-1])
+    first = next(iter(here.client.hgetall(here.key(NAMES[0], "message_of")).items()))
+    chunk = pop(here)
+    assert (chunk.batch, chunk.member) == (NAMES[0], first[0])
     here.record(chunk, outcomes(here.take(chunk, WORKER).items, "failed", 30_000), 0.1, WORKER)
     # The messages of the others stand, and nobody has seen them for long.
-    beat(here)
     clock.pass_by(300)
-    here.client.zadd(here.settings.key("due"), dict.fromkeys(NAMES[:-1], 1))
+    here.client.zadd(here.settings.key("due"), dict.fromkeys(NAMES[1:], 1))
     beat(here)
-    assert here.client.zscore(here.key(NAMES[-1], "in_flight"), "0:1")
+    assert here.client.zscore(here.key(NAMES[0], "in_flight"), chunk.member)
 
 
 def test_what_begins_at_a_time_does_not_wait_behind_attempts(here, clock):
@@ -128,7 +129,7 @@ def test_batches_that_their_limit_holds_do_not_keep_others_from_the_fleet(here, 
     for name in names:
         store(here, name, 5, max_running="1")
     store(here, "z", 5)
-    for _ in range(3):
+    for _ in range(6):
         clock.pass_by(1)
         beat(here)
     assert [in_flight(here, name) for name in (*names, "z")] == [1] * 300 + [5]
@@ -139,17 +140,11 @@ def test_what_was_lost_is_found_behind_the_chunks_of_a_dead_worker(here, clock):
     submit(here, "b", 250)
     for _ in range(3):
         beat(here)
-    entries = here.client.xrange(queue_key(here))
-    chunks = [pop(here, stays=True)] + [None] * 0
-    assert chunks
-    for member in here.client.zrange(here.key("b", "in_flight"), 0, 109):
-        first, count = map(int, member.split(":"))
-        here.take(Chunk("b", chunks[0].epoch, first, count), "cpu@dead")
-    started = here.client.hkeys(here.key("b", "started"))
-    places = here.client.hgetall(here.key("b", "message_of"))
-    lost = [places[member].rsplit(":", 1)[-1] for member in places if member not in started]
-    assert (len(entries), len(lost)) == (250, 140)
-    here.client.xdel(queue_key(here), *lost)
+    entries = [(entry, chunk_of(fields["m"])) for entry, fields in here.client.xrange(queue_key(here))]
+    for _, chunk in entries[:110]:
+        here.take(chunk, "cpu@dead")
+    here.client.xdel(queue_key(here), *(entry for entry, _ in entries[110:]))
+    assert messages(here) == 110
     for _ in range(30):
         clock.pass_by(1)
         beat(here)

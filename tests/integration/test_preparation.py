@@ -18,7 +18,7 @@ from gristmill.tasks import setup as task_setup
 from gristmill.tasks.setup import Setup, SetupFailed
 from gristmill.worker.limits import setup_seconds
 from gristmill.worker.restoration.state import process_state
-from gristmill.worker.runs.rows import RunRows
+from gristmill.worker.runs.rows import VARIABLE, RunRows
 from gristmill.worker.slot import chunk_task, preparation, runner
 from gristmill.worker.slot.quarantine import QuarantineUnavailable
 from gristmill.worker.slot.runner import Runner
@@ -146,6 +146,7 @@ def test_its_time_limit_is_the_longer_one_of_the_setting_and_the_task(here, monk
 
 def test_while_it_runs_others_see_what_the_item_waits_for(here, monkeypatch):
     rows = RunRows()
+    monkeypatch.setenv(VARIABLE, "")
     rows.make(1, [0])
     monkeypatch.setattr(preparation, "run_rows", rows)
     monkeypatch.setattr(runner, "run_rows", rows)

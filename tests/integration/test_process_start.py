@@ -113,6 +113,7 @@ def test_a_copy_of_a_worker_has_none_of_the_tracers_of_the_worker():
     try:
         process.start()
     finally:
+        writer.close()
         for task, tracer in before.items():
             task.__trace__ = tracer
     tracers = reader.recv()

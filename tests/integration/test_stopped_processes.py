@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from gristmill.worker import stopped_processes
-from gristmill.worker.runs.rows import RunRows
+from gristmill.worker.runs.rows import VARIABLE, RunRows
 from gristmill.worker.stopped_processes import end_stopped_processes
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
@@ -22,6 +22,7 @@ SECONDS = 10.0
 def stopped(monkeypatch):
     """Starts a process whose item has run for SECONDS, with a time limit, and is stopped; its id."""
     rows = RunRows()
+    monkeypatch.setenv(VARIABLE, "")
     rows.make(1)
     monkeypatch.setattr(stopped_processes, "run_rows", rows)
     pids = []

@@ -175,10 +175,26 @@ MUTANTS = (
     Mutant(
         "a call looks at so many batches as its share lets",
         f"{BATCHES}/upkeep.lua",
-        "    if work_left <= 0 then break end\n",
+        "    if work_left <= CALL_MOST / 2 then break end\n",
         "",
         f"{BOUNDS}::test_a_call_puts_so_many_messages_and_the_next_ones_put_the_rest",
         BOUNDED,
+    ),
+    Mutant(
+        "what comes again and again leaves a part of a call to what is behind it",
+        f"{BATCHES}/upkeep.lua",
+        "if work_left <= CALL_MOST / 2 then break end",
+        "if work_left <= 0 then break end",
+        f"{BOUNDS}::test_a_new_queue_does_not_wait_behind_attempts_of_another_one",
+        LOST,
+    ),
+    Mutant(
+        "a batch that its limit holds waits for its limit",
+        f"{BATCHES}/release.lua",
+        "(number == wanted and room > wanted or",
+        "(room > wanted or",
+        f"{BOUNDS}::test_batches_that_their_limit_holds_do_not_keep_others_from_the_fleet",
+        LOST,
     ),
     Mutant(
         "a call releases so many batches as its share lets",

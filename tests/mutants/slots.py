@@ -31,14 +31,6 @@ CONTAINMENT = (
         TRUE,
     ),
     Mutant(
-        "what a program sets of its parent is undone",
-        STATE,
-        "            self._undo(self._changed_from_outside())\n",
-        "",
-        f"{STATE_TEST}::test_what_a_program_sets_of_its_parent_is_undone",
-        ALONE,
-    ),
-    Mutant(
         "a process that is stopped ends at the time limit of its item",
         STOPPED,
         "    return 0 < run.limit < run.seconds or",
@@ -161,8 +153,8 @@ CONTAINMENT = (
     Mutant(
         "what an item sets for its whole process is set back",
         "gristmill/worker/restoration/whole_process.py",
-        "            if tell() != value:\n",
-        "            if False:\n",
+        "                if tell() != value:\n",
+        "                if False:\n",
         f"{STATE_TEST}::{FULL}",
         ALONE,
     ),

@@ -39,6 +39,7 @@ from gristmill.broker.channel import Channel
 from gristmill.broker.link import Link
 from gristmill.broker.lists import Lists
 from gristmill.broker.queues_on_server import QueuesOnServer
+from gristmill.worker import celery_internals
 from tests.support.private_names import private_names, text_of
 
 MODULES = {
@@ -265,3 +266,22 @@ def test_every_private_name_has_an_entry():
     entries = {name for _, name, *_ in (*CALLS, *ATTRIBUTES)} | {"_options"}
     names = {name for every in private_names().values() for name in every if not name.endswith("=")}
     assert names - entries == set()
+
+
+def test_who_instruments_celery_makes_the_tracers(monkeypatch):
+    """Sentry replaces `build_tracer` where it is; a forked process makes its tracers later."""
+    app, made = Celery("mine", set_as_current=False), []
+
+    @app.task(name="mine.seven")
+    def seven():
+        return 7
+
+    app.finalize()
+    seven.__trace__ = None
+    build = trace.build_tracer
+    monkeypatch.setattr(
+        trace, "build_tracer", lambda name, *rest, **more: made.append(name) or build(name, *rest, **more)
+    )
+    request = {"id": "1", "task": "mine.seven", "hostname": "here", "ignore_result": True}
+    failed, *_ = celery_internals.trace(app, "mine.seven", "1", request, "[[],{},{}]", "application/json", "utf-8")
+    assert (failed, made) == (0, ["mine.seven"])

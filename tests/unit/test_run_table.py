@@ -14,7 +14,7 @@ from gristmill.tasks.kind import Kind
 from gristmill.tasks.return_type import ReturnType
 from gristmill.tasks.schema import Schema
 from gristmill.worker.loop import coroutines
-from gristmill.worker.runs.rows import RunRows
+from gristmill.worker.runs.rows import VARIABLE, RunRows
 from gristmill.worker.runs.table import NOTE_BYTES, ROW_BYTES, RunTable
 from gristmill.worker.slot import item_runner, runner
 from gristmill.worker.slot.item_runner import ItemRunner
@@ -33,6 +33,7 @@ def table():
 def rows(monkeypatch):
     """The rows of a worker, in which this process runs items."""
     rows = RunRows()
+    monkeypatch.setenv(VARIABLE, "")
     rows.make(4)
     for module in (runner, item_runner, coroutines):
         monkeypatch.setattr(module, "run_rows", rows)

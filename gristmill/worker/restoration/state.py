@@ -126,14 +126,8 @@ class ProcessState:
             if (failed or seconds > LONG_SECONDS) and not by_program:
                 self.restore_all()
 
-    def after_items(self, client: Redis, by_program: bool = False) -> None:
-        """Undo everything before the outcomes of a chunk are recorded; `client` opens new connections if it must.
-
-        Where other programs ran (`by_program`), that is what they can change from outside.
-        """
-        if by_program:
-            self._undo(self._changed_from_outside())
-            return
+    def after_items(self, client: Redis) -> None:
+        """Undo everything before the outcomes of a chunk are recorded; `client` opens new connections if it must."""
         self.restore_all()
         if self.connections_lost:
             client.connection_pool.disconnect()
@@ -155,14 +149,11 @@ class ProcessState:
 
     def restore_all(self) -> None:
         """Undo all that can be undone; where that is not possible, note why the process is to be replaced."""
-        self._undo(self._differences())
-
-    def _undo(self, differences: Iterator[str]) -> None:
         if not self.pid:
             return
         umask(self._umask)
         try:
-            for reason in differences:
+            for reason in self._differences():
                 self._replace(reason)
         except Exception as error:
             # Whatever it is, the outcomes are to be recorded.
@@ -193,11 +184,6 @@ class ProcessState:
             yield "left threads"
         if self.end_children():
             yield "left processes, which were ended"
-
-    def _changed_from_outside(self) -> Iterator[str]:
-        """As `_differences`, of what a program may set of its parent: where that runs, and its limits."""
-        yield from self._whole.restore_place()
-        yield from self._limits_left()
 
     def _restore_directory(self) -> None:
         try:

@@ -77,21 +77,12 @@ class WholeProcess:
 
     def restore(self) -> Iterator[str]:
         """Set again what has changed; yields what that is not possible for, such as a priority that was lowered."""
-        yield from _restore(self._values)
-        yield from self.restore_place()
-
-    def restore_place(self) -> Iterator[str]:
-        """As `restore`, of the cores and the priority alone."""
-        yield from _restore(self._place)
-
-
-def _restore(values: list[tuple[Any, Setting]]) -> Iterator[str]:
-    for value, (tell, put) in values:
-        try:
-            if tell() != value:
-                put(value)
-        except Exception as error:
-            yield f"set for the whole process what cannot be undone: {error}"
+        for value, (tell, put) in [*self._values, *self._place]:
+            try:
+                if tell() != value:
+                    put(value)
+            except Exception as error:
+                yield f"set for the whole process what cannot be undone: {error}"
 
 
 def _values(of: list[Setting]) -> list[tuple[Any, Setting]]:

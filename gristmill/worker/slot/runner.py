@@ -143,7 +143,7 @@ class Runner:
         chunk, outcomes, started_at, rest = run_of_chunk.end(behind)
         if work.out_of_memory:
             run_once_more(work, outcomes, once_more)
-        process_state.after_items(self.ledger.client, work.task == PROGRAM)
+        process_state.after_items(self.ledger.client)
         return self.end(chunk, outcomes, started_at, worker, rest, 0.0 if process_state.is_spent or ends() else until)
 
     def _run_each(self, of: ChunkRun, work: Work, run: Run, once_more: Run, worker: str, seconds: float) -> int | None:
