@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 
 from benchmarks.chunk_messages import chunk_of
+from gristmill.batches.control import Control
 from tests.support.ledger import FIELDS, WORKER, heartbeat, outcomes, pop, queue_key, submit
 
 BATCHES, ITEMS, SLOTS = 40, 16, 1000
@@ -159,3 +160,23 @@ def test_batches_that_are_looked_at_together_are_not_the_next_time(ledger):
     ledger.client.zadd(due, dict.fromkeys(NAMES, 1))
     beat(ledger)
     assert len({score for _, score in ledger.client.zrange(due, 0, -1, withscores=True)}) > BATCHES / 2
+
+
+def test_values_that_got_room_are_handed_out_soon_beyond_the_share_of_one_call(here, clock):
+    beat(here)
+    values = "".join(f"{1 + number:012x}" for number in range(300))
+    for name in ("a", "b"):
+        here.create(name, "token", {**FIELDS, "task_limit_by": "n", "task_max_running": "1"})
+        here.append(name, "token", 0, [str(index) for index in range(300)], "sha", values)
+        here.end(name, "token", 0)
+    for _ in range(8):
+        clock.pass_by(0.5)
+        beat(here)
+        here.pace()
+    assert in_flight(here, "a") + in_flight(here, "b") == 300
+    Control(here.client, here.settings).cancel("a", "me")
+    for _ in range(4):
+        clock.pass_by(0.5)
+        beat(here)
+        here.pace()
+    assert in_flight(here, "b") == 300
