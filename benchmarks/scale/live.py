@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from benchmarks.ab.processes import cores
 from benchmarks.scale.worker import SimulatedWorker
 from benchmarks.server_load import server_load
 from gristmill import submit
@@ -113,6 +115,18 @@ class Flow:
 
 
 @contextmanager
+def _apart() -> Iterator[None]:
+    """The server on one core, and all that this process does on another one."""
+    usable, (own, servers) = os.sched_getaffinity(0), cores()
+    os.sched_setaffinity(client().info("server")["process_id"], {servers})
+    os.sched_setaffinity(0, {own})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, usable)
+
+
+@contextmanager
 def _fleet() -> Iterator[tuple[Heartbeats, Flow]]:
     beats = connect()
     workers = [SimulatedWorker(number, SLOTS, beats) for number in range(WORKERS)]
@@ -138,9 +152,10 @@ def stand(name: str, task: str = "noop") -> None:
 def measure(sizes: Sequence[int], batches: int, seconds: float, stand: Callable[[str], None] = stand) -> Iterator[Live]:
     """Each of `sizes` in turn: so many batches stand, up to `batches` more flow through for up to `seconds` seconds.
 
-    `stand` submits what stands.
+    `stand` submits what stands. The server has a core for itself where there are two: a script that waits for a core
+    looks long.
     """
-    with _fleet() as (heartbeats, flow):
+    with _apart(), _fleet() as (heartbeats, flow):
         flow.run()
         standing = 0
         for size in sorted(sizes):
