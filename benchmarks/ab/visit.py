@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 #: Items that a worker runs before anything is measured, and when its memory is looked at.
 AHEAD = 1_000
 START_SECONDS = 60.0
-#: The Fibonacci number of an item that computes for about a millisecond.
+#: The Fibonacci number of an item that computes for some three quarters of a millisecond.
 COMPUTED = 20
 ROLES = ("worker", "server", "producer")
 

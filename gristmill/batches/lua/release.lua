@@ -128,7 +128,8 @@ local function release(batch, now, turn, known)
   if b.by_value then note_parked(batch, b, number < most, now) end
   note_stop(batch, b, more or attempts_left, now)
   -- One whose room was not filled wants to be released again, whatever the slots.
-  note_waiting(batch, b, more, number == most and most < wanted, (number == wanted and room > wanted or b.has_not_looked) and -1 or b.live_slots, now)
+  local slots = (number == wanted and room > wanted or b.has_not_looked) and -1 or b.live_slots
+  note_waiting(batch, b, more, number == most and most < wanted, slots, now)
   return number
 end
 
