@@ -149,9 +149,7 @@ def pool_runs(request: Any, pool: Any) -> bool:
 @contextmanager
 def unreported_jobs_kept(pool: Any) -> Iterator[None]:
     """Keep Celery from forgetting the jobs that pool processes have read but not reported as started."""
-    processes = getattr(pool, "_pool", None)
-    if isinstance(processes, HookedPool):
-        processes.recall()
+    processes: Any = getattr(pool, "_pool", None)
     every = list(getattr(processes, "_cache", {}).values())
     jobs = [job for job in every if job._write_to and not job._accepted]
     for job in jobs:
@@ -159,6 +157,9 @@ def unreported_jobs_kept(pool: Any) -> Iterator[None]:
     yield
     for job in jobs:
         job._accepted = job._time_accepted is not None
+        if not (job._accepted or job._write_to) and job in processes._cache.values():
+            # Its process has died meanwhile, and Celery has emptied what waits for one.
+            processes.outbound_buffer.append(job)
 
 
 def pool_of(owner: Any) -> Any:
@@ -203,9 +204,6 @@ class HookedPool(AsynPool):
 
     def pool_has_died(self) -> None:
         """Called when processes have died, before the pool gives up their messages."""
-
-    def recall(self) -> None:
-        """Take back what processes have and have not begun."""
 
     #: The place in the pool of the process that is being started.
     place = 0
@@ -261,6 +259,10 @@ class HookedPool(AsynPool):
         """
         if all(process.pid != pid_gone for process in pool_of(self)):
             super().on_job_process_down(job, pid_gone)
+            if job._time_accepted is None:
+                # It is with no process until it is given again. Else Celery gives it to a later one with the same
+                # descriptor without writing it there, and what a process has is kept when the connection breaks.
+                job._write_to = job._scheduled_for = None
 
     def _track_child_process(self, proc: Any, hub: Any) -> None:
         if getattr(proc, "_sentinel_poll", self) is None:

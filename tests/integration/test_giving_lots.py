@@ -127,6 +127,53 @@ def test_processes_that_are_replaced_after_some_tasks_give_back_what_they_have_n
     assert writes(bench) < SHORT
 
 
+@pytest.fixture
+def behind(bench):
+    """A bench of which a process has messages behind a task that is held; its worker does not take them back."""
+    bench.go("start")
+    bench.worker("prefork", 2, 50, "-I", "tests.support.without_recall,tests.support.held_start")
+    short(bench)
+    bench.ended()
+    bench.send("mark.delay(1, hold='both'); mark.delay(2, hold='both')")
+    until(lambda: len(bench.said("begun")) == 2, 30, "two tasks")
+    bench.send("jot.delay(1000, hold='it'); [jot.delay(n) for n in range(1001, 1061)]")
+    until(lambda: len(bench.inspect("reserved")) == 61, 30, "messages that wait in the pool")
+    bench.go("both")
+    until(lambda: 1060 in bench.done(), 30, "the last one")
+    assert len(bench.done()) < SHORT + 60
+    return bench
+
+
+def cut(bench):
+    """Break all connections of the worker."""
+    bench.client.client_kill_filter(_type="normal", skipme=True)
+    until(lambda: "Connection to broker lost" in bench.log(), 30, "a connection that is lost")
+
+
+def test_what_a_process_has_not_begun_stays_with_it_when_the_connection_breaks(behind):
+    cut(behind)
+    behind.go("it")
+    behind.ended()
+    assert behind.begun() == behind.done() == [*range(SHORT), *range(1000, 1061)]
+
+
+def test_what_a_dead_process_had_not_begun_runs_elsewhere_although_the_connection_breaks(behind):
+    behind.send("mark.delay(3, hold='other')")
+    until(lambda: behind.said("begun") == ["1", "2", "3"], 30, "a task of the other process")
+    worker = psutil.Process(behind.workers[0].pid)
+    before = {child.pid for child in living_children(worker)}
+    behind.client.delete(f"{behind.prefix}go:start")
+    (pid,) = [active["worker_pid"] for active in behind.inspect("active") if active["name"].endswith("jot")]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: {child.pid for child in living_children(worker)} - before, 30, "a process in its place")
+    cut(behind)
+    for name in ("start", "other", "it"):
+        behind.go(name)
+    behind.ended()
+    assert behind.done() == [*range(SHORT), *range(1000, 1061)]
+    assert behind.begun() == sorted([*behind.done(), 1000])
+
+
 def test_a_worker_that_ends_hands_back_what_waits(busy):
     worker = busy.workers[0]
     short(busy, 1000, 600)

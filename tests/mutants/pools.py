@@ -3,6 +3,7 @@
 from tests.mutants.mutant import ALONE, LOST, ONCE, TRUE, Mutant
 
 POOLS = "tests/integration/test_pools.py"
+LOTS = "tests/integration/test_giving_lots.py"
 ENDS = "gristmill/worker/message_ends.py"
 FORM, FORMS = "gristmill/worker/wellformed.py", "tests/unit/test_wellformed.py"
 
@@ -54,6 +55,23 @@ MUTANTS = (
         "        if True:\n",
         "tests/unit/test_pool_processes.py::test_the_last_reports_of_a_process_are_read_before_its_messages_go_to_another",
         ONCE,
+    ),
+    Mutant(
+        "what a dead process had not begun goes back when the connection breaks",
+        "gristmill/worker/celery_internals.py",
+        "            if job._time_accepted is None:\n",
+        "            if False:\n",
+        f"{LOTS}::test_what_a_dead_process_had_not_begun_runs_elsewhere_although_the_connection_breaks",
+        LOST,
+    ),
+    Mutant(
+        "what a process had not begun that dies while the connection is broken is given again",
+        "gristmill/worker/celery_internals.py",
+        "        if not (job._accepted or job._write_to) and job in",
+        "        if False and job in",
+        "tests/unit/test_pool_processes.py"
+        "::test_what_a_process_had_not_begun_that_dies_while_the_connection_is_broken_is_given_again",
+        LOST,
     ),
     Mutant(
         "an acknowledgement that fails keeps no other from being made",

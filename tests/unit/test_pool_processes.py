@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ import pytest
 from kombu.asynchronous import Hub
 
 from gristmill.worker import drain
-from gristmill.worker.celery_internals import HookedPool
+from gristmill.worker.celery_internals import HookedPool, unreported_jobs_kept
 from gristmill.worker.pool.billiard_internals import PromptEnd
 from gristmill.worker.slot import chunk_task
 
@@ -149,18 +150,25 @@ class TwoDeaths(HookedPool):
         raise ValueError
 
 
+def job_of(process, number):
+    """A job that was written to a process, and of which that has reported nothing."""
+    return SimpleNamespace(
+        _job=number,
+        _write_to=process,
+        _scheduled_for=process,
+        _accepted=False,
+        _time_accepted=None,
+        _worker_lost=None,
+        ready=lambda: False,
+        worker_pids=list,
+    )
+
+
 def test_the_last_reports_of_a_process_are_read_before_its_messages_go_to_another():
     """Billiard asks of each message whether its process lives, also of one that has died since it was looked at."""
     pool = TwoDeaths()
     for number, process in enumerate([*pool._pool, *pool._pool]):
-        pool._cache[number] = SimpleNamespace(
-            _write_to=process,
-            _scheduled_for=process,
-            _accepted=False,
-            _worker_lost=None,
-            ready=lambda: False,
-            worker_pids=list,
-        )
+        pool._cache[number] = job_of(process, number)
     # Of the two messages of each process, one has ended.
     pool.reports = {1: [0], 2: [1]}
     left = [pool._cache[2], pool._cache[3]]
@@ -168,3 +176,19 @@ def test_the_last_reports_of_a_process_are_read_before_its_messages_go_to_anothe
     while pool._pool:
         pool._join_exited_workers()
     assert {left.index(job) for job in pool.put_back} == {0, 1}
+
+
+def test_what_a_process_had_not_begun_that_dies_while_the_connection_is_broken_is_given_again():
+    """Celery empties what waits for a process then; of the other one, it sees the death next."""
+    pool = TwoDeaths()
+    first, second = pool._pool
+    dead, later, ended = (job_of(process, number) for number, process in enumerate((first, second, first)))
+    pool._cache = {job._job: job for job in (dead, later, ended)}
+    pool.reports, pool.outbound_buffer = {1: [2]}, deque()
+    with unreported_jobs_kept(SimpleNamespace(_pool=pool)):
+        first.exitcode = -9
+        pool._join_exited_workers()
+        pool.outbound_buffer.clear()
+    assert list(pool.outbound_buffer) == [dead]
+    assert (dead._write_to, later._write_to) == (None, second)
+    assert (dead._accepted, later._accepted) == (False, False)

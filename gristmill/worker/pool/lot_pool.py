@@ -120,11 +120,6 @@ class LotPool(GivingPool):
         if self._lots:
             self._watch()
 
-    def recall(self) -> None:
-        """Take back all messages that no process has begun."""
-        for descriptor in list(self._lots):
-            self._recall(descriptor)
-
     def _recall(self, descriptor: int) -> None:
         lot = self._lots.pop(descriptor)
         # What a process has not begun at its death is given to another one by Celery.
