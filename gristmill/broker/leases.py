@@ -6,6 +6,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -245,3 +246,10 @@ def hand_back_all() -> None:
     """Hand back every message that this process holds, on every server; for a process that is about to end."""
     for lease in _leases.all():
         lease.hand_back_all()
+
+
+def hand_back(tags: set[str]) -> None:
+    """Hand back those of these messages that this process holds; what fails, the next renewals try again."""
+    for lease in _leases.all():
+        with suppress(RedisError, OSError):
+            lease.hand_back(tags & lease.holding)

@@ -11,6 +11,7 @@ from typing import Any
 from weakref import ref
 
 from billiard.common import terminate_handler_fired as is_terminated
+from billiard.pool import ApplyResult
 from celery.app import trace as celery_trace
 from celery.app.trace import fast_trace_task
 from celery.concurrency.asynpool import AsynPool
@@ -112,11 +113,11 @@ def note_job(request: Any, answer: Any) -> None:
 
 
 def is_over(request: Any) -> bool:
-    """Whether the pool has finished the job of a request or has lost it."""
+    """Whether the pool has finished the job of a request, or no longer has it."""
     if request.job is None:
         return False
     job = request.job()
-    return job is None or bool(job.ready())
+    return job is None or bool(job.ready()) or (isinstance(job, ApplyResult) and job._cache.get(job._job) is not job)
 
 
 def was_ended(request: Any) -> bool:

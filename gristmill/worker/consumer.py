@@ -29,6 +29,7 @@ from gristmill.worker.celery_internals import (
     limited_messages,
     members_of,
     pool_runs,
+    processes_of,
     taken_requests,
     unreported_jobs_kept,
     wake,
@@ -127,8 +128,10 @@ class Consumer(CeleryConsumer):
         The processes run these jobs all the same, and nobody would acknowledge their messages.
         """
         with unreported_jobs_kept(self.pool):
-            pool_messages.retain(pool_tags(self.pool))
             super().on_close()
+        if processes_of(self.pool):
+            # A channel hands back what it has delivered. What an earlier one had left to the pool would stay taken.
+            leases.hand_back(pool_messages.forget())
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Celery's handler; a message that makes it raise before the pool has the message becomes a dead letter."""

@@ -61,7 +61,15 @@ MUTANTS = (
         "gristmill/worker/celery_internals.py",
         "            if job._time_accepted is None:\n",
         "            if False:\n",
-        f"{LOTS}::test_what_a_dead_process_had_not_begun_runs_elsewhere_although_the_connection_breaks",
+        f"{LOTS}::test_what_a_dead_process_had_not_begun_runs_elsewhere_although_the_connection_breaks[0]",
+        LOST,
+    ),
+    Mutant(
+        "what an earlier connection had left to the pool goes back",
+        "gristmill/worker/consumer.py",
+        "            leases.hand_back(pool_messages.forget())\n",
+        "            pool_messages.forget()\n",
+        f"{LOTS}::test_what_a_dead_process_had_not_begun_runs_elsewhere_although_the_connection_breaks[1]",
         LOST,
     ),
     Mutant(

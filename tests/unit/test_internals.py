@@ -158,6 +158,8 @@ ATTRIBUTES = [
     (asynpool.AsynPool, "_active_writes", "a lot is written into the middle of another message"),
     (billiard_pool.ApplyResult, "_timeout", "a time limit hits another message of a lot"),
     (billiard_pool.ApplyResult, "_soft_timeout", "a time limit hits another message of a lot"),
+    (billiard_pool.ApplyResult, "_job", "what a pool forgets when the connection breaks stays with its worker"),
+    (billiard_pool.ApplyResult, "_cache", "what a pool forgets when the connection breaks stays with its worker"),
     (billiard_pool.ApplyResult, "_write_to", "messages that a process runs are handed back, and run twice"),
     (billiard_pool.ApplyResult, "_scheduled_for", "messages that a process runs are handed back, and run twice"),
     (billiard_pool.Pool, "_cache", "jobs are not acknowledged after a cut connection"),

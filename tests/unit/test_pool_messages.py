@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from billiard.pool import ApplyResult
 
 from gristmill.worker.celery_internals import note_job
 from gristmill.worker.pool.messages import PoolMessages
@@ -94,14 +95,19 @@ def test_nor_one_that_a_thread_ended_before_its_job_was_known(messages, request_
 
 
 def test_nor_one_that_celery_took_back_nor_one_of_a_pool_that_tells_nothing(messages, request_):
-    other = Request("0/2-0/q")
-    for each in (request_, other):
-        hand_over(messages, each, Job())
-    messages.retain({"0/2-0/q"})
+    cache, other = {}, Request("0/2-0/q")
+    taken_back, job = ApplyResult(cache, None), ApplyResult(cache, None)
+    hand_over(messages, request_, taken_back)
+    hand_over(messages, other, job)
     messages.add(Request("0/3-0/q"))
+    taken_back.discard()
+    assert (messages.forget(), messages.forget()) == ({"0/1-0/q"}, set())
+    messages.lost()
+    assert messages.lost() == set()
+    assert not request_.is_abandoned
+    job.discard()
     messages.lost()
     assert messages.lost() == {"0/2-0/q"}
-    assert not request_.is_abandoned
 
 
 def test_a_message_that_came_again_is_not_removed_by_its_first_request(messages, request_):

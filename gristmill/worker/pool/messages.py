@@ -23,10 +23,12 @@ class PoolMessages:
         if self._requests.get(tag) is request:
             self._requests.pop(tag, None)
 
-    def retain(self, tags: set[str]) -> None:
-        """Forget all messages but those with these tags: Celery has taken the others back from the pool."""
-        for tag in self._requests.keys() - tags:
+    def forget(self) -> set[str]:
+        """Forget the messages whose jobs are over or were taken back from the pool; return their tags."""
+        tags = {tag for tag, request in list(self._requests.items()) if is_over(request)}
+        for tag in tags:
             self._requests.pop(tag, None)
+        return tags
 
     def lost(self) -> set[str]:
         """The tags of messages that the pool has lost: their jobs are over, and nobody has heard how they ended.
