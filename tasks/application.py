@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from gristmill.broker.address import from_redis
-from gristmill.broker.equipment import CONSUMER
+from gristmill.broker.equipment import CONSUMER, STEPS
 from gristmill.config.celery import celery_config, secured
 from gristmill.config.settings import settings
 from gristmill.errors import ServerError
@@ -107,10 +107,8 @@ app = GristmillCelery("gristmill", set_as_current=False)
 app.add_defaults(_configuration)
 app.steps["worker"].update(
     {
+        *STEPS,
         "gristmill.worker.transport_steps:TransportGuard",
-        "gristmill.worker.transport_steps:QueueGuard",
-        "gristmill.worker.transport_steps:OptOuts",
-        "gristmill.worker.transport_steps:Freeze",
         "gristmill.worker.boot_steps:PoolGuard",
         "gristmill.worker.boot_steps:Equipment",
         "gristmill.worker.boot_steps:Prepare",
