@@ -182,9 +182,9 @@ def _explain(error: click.UsageError) -> str:
 
 
 def _fail(text: str, code: int) -> int:
-    from gristmill.cli.console import stderr
+    from gristmill.cli.console import say
 
-    stderr.print(f"gristmill: {text}", markup=False, style="red")
+    say(f"gristmill: {text}", "red")
     return code
 
 

@@ -11,9 +11,10 @@ import click
 
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import Quiet, as_they_come, note, print_json, stderr, stdout
+from gristmill.cli.console import Quiet, as_they_come, note, print_json
 from gristmill.cli.options.values import Duration, OneOf, Parsed
 from gristmill.cli.output import chart
+from gristmill.cli.terminal import stderr, stdout
 from gristmill.cli.writable import why_no_file
 from gristmill.config.figures import duration
 from gristmill.config.host import cores

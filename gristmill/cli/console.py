@@ -1,15 +1,13 @@
 """Prints for commands: results on stdout, everything else on stderr; tables or JSON."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from gristmill.config.figures import printable
 
@@ -18,22 +16,8 @@ T = TypeVar("T")
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 #: Rows whose widths a table fits to, where it is printed while more are read.
 _PAGE = 500
-#: Columns of a chart that does not go to a terminal.
-PIPED_WIDTH = 240
-
-
-class _Stdout(Console):
-    def on_broken_pipe(self) -> None:
-        """Let `main` end the command: the reader closed the pipe, which is no failure."""
-        raise BrokenPipeError
-
-
-# What a person has named `:cat:` is no picture of a cat.
-stderr = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-stdout = _Stdout(highlight=False, emoji=False)
-if not stdout.is_terminal:
-    # A file or a pipe has no width.
-    stdout = _Stdout(highlight=False, emoji=False, width=PIPED_WIDTH)
+#: Variables by which rich takes a pipe for a terminal.
+_TERMINAL_VARIABLES = {"FORCE_COLOR", "TTY_COMPATIBLE"}
 
 
 class Quiet:
@@ -42,15 +26,46 @@ class Quiet:
     on = False
 
 
+def on_terminal(stream: TextIO | None) -> bool:
+    """Whether stdout or stderr is a terminal; None is a stream that the caller has closed."""
+    if stream is None or not (stream.isatty() or _TERMINAL_VARIABLES & os.environ.keys()):
+        return False
+    # Imported here and below, because loading rich takes long, and few commands print more than lines into a pipe.
+    from gristmill.cli import terminal
+
+    return (terminal.stdout if stream is sys.stdout else terminal.stderr).is_terminal
+
+
+def ascii_only() -> bool:
+    """Whether stdout takes no characters beyond ASCII, or only those of one script."""
+    return not (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+
+
+def say(text: str, style: str = "") -> None:
+    """Print a line on stderr, in a style of rich if that is a terminal."""
+    if on_terminal(sys.stderr):
+        from gristmill.cli import terminal
+
+        terminal.stderr.print(text, markup=False, style=style)
+    elif sys.stderr:
+        try:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+        except BrokenPipeError:
+            from gristmill.cli import terminal
+
+            terminal.stderr.on_broken_pipe()
+
+
 def note(text: str) -> None:
     """Print a note on stderr, unless `--quiet`."""
     if not Quiet.on:
-        stderr.print(text, markup=False)
+        say(text)
 
 
 def warn(text: str) -> None:
     """Print a warning on stderr."""
-    stderr.print(f"gristmill: warning: {text}", markup=False, style="yellow")
+    say(f"gristmill: warning: {text}", "yellow")
 
 
 def write(line: str) -> None:
@@ -71,8 +86,7 @@ def as_they_come(things: Iterable[T]) -> Iterator[T]:
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON on stdout, with control characters escaped."""
     line = _json(value)
-    # What a terminal can show is asked only where that matters: it takes longer than a line of JSON.
-    is_printable = line.isprintable() and (line.isascii() or not stdout.options.ascii_only)
+    is_printable = line.isprintable() and (line.isascii() or not ascii_only())
     write(line if is_printable else json.dumps(value, separators=(",", ":")))
 
 
@@ -80,8 +94,10 @@ def table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: str = "", fold: str = "", header: bool = True
 ) -> None:
     """Print a table on stdout; the columns named in `right` hold numbers, those in `fold` may take several lines."""
-    if stdout.is_terminal:
-        stdout.print(table_of(columns, rows, right=right, fold=fold, header=header))
+    if on_terminal(sys.stdout):
+        from gristmill.cli import terminal
+
+        terminal.stdout.print(terminal.table_of(columns, rows, right=right, fold=fold, header=header))
         return
     numbers = {index for index, name in enumerate(columns) if name.replace(" ", "_") in right.split()}
     for line in _plain([*([columns] if header else []), *rows], numbers):
@@ -97,32 +113,6 @@ def _plain(rows: Sequence[Sequence[str]], right: set[int]) -> Iterator[str]:
         blanks = [" " * (width - length) for width, length in zip(widths, cells_of_row, strict=True)]
         aligned = [b + text if n in right else text + b for n, (text, b) in enumerate(zip(row, blanks, strict=True))]
         yield "  ".join(aligned).rstrip()
-
-
-def table_of(
-    columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    title: str | None = None,
-    right: str = "",
-    fold: str = "",
-    header: bool = True,
-) -> Table:
-    """The table that `table` prints."""
-    view = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False, show_header=header)
-    numbers, folded = right.split(), fold.split()
-    for column in columns:
-        name = column.replace(" ", "_")
-        view.add_column(
-            column,
-            justify="right" if name in numbers else "left",
-            overflow="fold" if name in folded else "ellipsis",
-            no_wrap=name not in folded,
-        )
-    for row in rows:
-        # As Text: a "[" in it is no markup.
-        view.add_row(*(Text(printable(text)) for text in row))
-    return view
 
 
 def show(

@@ -1,11 +1,13 @@
 """`gristmill logs`."""
 
+import sys
+
 import click
 
 from gristmill.batches.result import Result
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import as_they_come, note, stdout, write
+from gristmill.cli.console import as_they_come, note, on_terminal, write
 from gristmill.cli.lookup import named_batch
 from gristmill.config.figures import printable
 from gristmill.local.running_server import server_for_reading
@@ -64,6 +66,6 @@ def command(
 def _print(result: Result, item: int | None) -> bool:
     """Print a result's log, if it has one; whether it has."""
     for line in (result.log or "").splitlines():
-        text = printable(line.expandtabs()) if stdout.is_terminal else line
+        text = printable(line.expandtabs()) if on_terminal(sys.stdout) else line
         write(text if item is not None else f"{result.index} | {text}")
     return result.log is not None

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import click
 
-from gristmill.cli.console import stderr
+from gristmill.cli.console import say
 from gristmill.config.settings import settings
 from gristmill.errors import InputError
 from gristmill.local.running_server import server_for_reading
@@ -44,5 +44,5 @@ def batch_to_change(name: str | None) -> Iterator[tuple[Batch, bool]]:
     with server_for_reading() as fleet, reaching():
         batch = named_batch(name)
         if name is None:
-            stderr.print(f"batch {batch.name}, the last submitted from this host:", markup=False)
+            say(f"batch {batch.name}, the last submitted from this host:")
         yield batch, fleet

@@ -11,7 +11,8 @@ from rich.live import Live
 
 from gristmill.cli import options
 from gristmill.cli.command import command as new_command
-from gristmill.cli.console import as_they_come, cells, note, print_json, show, stdout, table_of
+from gristmill.cli.console import as_they_come, cells, note, print_json, show
+from gristmill.cli.terminal import stdout, table_of
 from gristmill.config.figures import duration
 from gristmill.config.settings import settings
 from gristmill.fleet.overview import Observer, Overview

@@ -5,6 +5,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from gristmill.batches.result import Result
+from gristmill.cli import terminal as terminal_module
 from gristmill.cli.output import result_text
 
 ERROR = {"type": "ValueError", "message": "no [b]good[/b]\nsecond line", "traceback": "…"}
@@ -21,7 +22,8 @@ def terminal(monkeypatch):
 
     def make(columns, colour=None):
         console = Console(force_terminal=True, width=columns, color_system=colour, legacy_windows=False)
-        monkeypatch.setattr(result_text, "stdout", console)
+        monkeypatch.setattr(terminal_module, "stdout", console)
+        monkeypatch.setattr(result_text, "on_terminal", lambda _stream: True)
         return result_text.line_of(terminal=True)
 
     return make

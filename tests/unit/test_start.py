@@ -68,9 +68,16 @@ def test_a_program_is_submitted_without_celery(command, tmp_path, monkeypatch):
     assert loaded(f"from gristmill.cli import cli; cli.main({words}, standalone_mode=False)") == []
 
 
-@pytest.mark.parametrize("command", ["batches", "run", "watch"])
-def test_commands_load_no_progress_bar(command):
-    assert loaded(f"import gristmill.cli.{command}", HEAVY | {"rich.progress"}) == []
+@pytest.mark.parametrize("command", ["batches", "run", "submit", "watch"])
+def test_commands_load_nothing_that_shows_on_a_terminal(command):
+    assert loaded(f"import gristmill.cli.{command}", {"rich.console", "rich.table"}) == []
+
+
+def test_what_goes_into_a_pipe_loads_nothing_that_shows_on_a_terminal():
+    code = (
+        "from gristmill.cli import console; console.warn('a'); console.table(['b'], [['c']]); console.print_json('é')"
+    )
+    assert loaded(code, {"rich.console"}) == []
 
 
 def test_tasks_load_what_their_items_need_when_one_runs(tmp_path):

@@ -1,12 +1,13 @@
 """Options that several commands share: one name, one meaning, one metavar."""
 
 import json
+import sys
 from typing import Any
 
 import click
 
 from gristmill.cli import completing
-from gristmill.cli.console import Quiet, stdout
+from gristmill.cli.console import Quiet, on_terminal
 from gristmill.cli.options import follow_up as follow_up_options
 from gristmill.cli.options import input as input_options
 from gristmill.cli.options import label as label_options
@@ -61,7 +62,7 @@ def form_of(form: Form | None, json: bool, output: str | None = None) -> Form:
     """The form in which results are printed."""
     if json and form not in (None, "jsonl"):
         raise click.UsageError(f"--json is --format jsonl: it does not go with --format {form}")
-    return form or ("text" if stdout.is_terminal and not output and not json else "jsonl")
+    return form or ("text" if on_terminal(sys.stdout) and not output and not json else "jsonl")
 
 
 #: `--state` and `--failed` of what prints results.

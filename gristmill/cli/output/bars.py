@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.progress import BarColumn, Progress, TextColumn
 
 from gristmill.batches.info import OPEN, BatchInfo
-from gristmill.cli.console import stderr
+from gristmill.cli.terminal import stderr
 
 
 class Bars:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from gristmill.cli.console import table_of
+from gristmill.cli.terminal import table_of
 from gristmill.demo.row import Row
 
 _COLUMNS = ["way", "seconds", "speed-up", "CPU seconds", "cores busy"]

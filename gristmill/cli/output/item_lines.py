@@ -1,13 +1,13 @@
 """What the items of a batch write, on a terminal, as they write it."""
 
+import sys
 from contextlib import suppress
 from typing import Self
 
 from redis.exceptions import RedisError
-from rich.text import Text
 
 from gristmill.batches.lines import LineChannel
-from gristmill.cli.console import Quiet, stderr
+from gristmill.cli.console import Quiet, on_terminal, say
 from gristmill.config.figures import printable
 from gristmill.config.settings import settings
 from gristmill.server.connection import client
@@ -23,7 +23,7 @@ class ItemLines:
     @classmethod
     def on_terminal(cls, batch: str) -> Self | None:
         """Listen to a batch from now on, before its first item runs; None unless stderr is a terminal."""
-        if Quiet.on or not stderr.is_terminal:
+        if Quiet.on or not on_terminal(sys.stderr):
             return None
         lines = cls(batch)
         lines.look()
@@ -35,4 +35,4 @@ class ItemLines:
             self._after, texts = self._channel.listen(self._batch, self._after)
             for index, text in texts:
                 for line in text.splitlines():
-                    stderr.print(Text(f"{index} | {printable(line.expandtabs())}", style="dim"))
+                    say(f"{index} | {printable(line.expandtabs())}", "dim")

@@ -1,12 +1,13 @@
 """What prints the results of a batch that a command submits: result lines, or the output of programs."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 
 from gristmill.cli import options
-from gristmill.cli.console import Quiet, stderr
+from gristmill.cli.console import Quiet, on_terminal
 from gristmill.cli.output.joblog import Joblog
 from gristmill.cli.output.program_output import OutputWriter
 from gristmill.cli.output.result_lines import Form, ResultWriter
@@ -29,7 +30,7 @@ def results_printer(
         raise click.UsageError(f"{'--tag' if tag else '--joblog'} goes with a program: put -- before it")
     if is_program and not (form or as_json):
         # A terminal shows what is written to stderr while it is written.
-        shows_lines = stderr.is_terminal and not Quiet.on
+        shows_lines = on_terminal(sys.stderr) and not Quiet.on
         writer: ResultWriter = OutputWriter(tag=tag, logs=not shows_lines)
     elif tag:
         raise click.UsageError("--tag goes with the output of programs: it does not go with --format or --json")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.batches.result import Result
-from gristmill.cli.console import stderr, stdout, warn
+from gristmill.cli.console import on_terminal, say, warn
 from gristmill.cli.output.result_lines import ResultWriter
 from gristmill.config.figures import printable
 from gristmill.tasks.program.template import text_of
@@ -35,7 +35,7 @@ class OutputWriter(ResultWriter):
     def __init__(self, *, tag: bool = False, logs: bool = True) -> None:
         super().__init__("jsonl", repeats=True)
         self._tag, self._logs = tag, logs
-        self._to = _to_terminal if stdout.is_terminal else _to_pipe
+        self._to = _to_terminal if on_terminal(sys.stdout) else _to_pipe
         #: The error of the last item that failed, and how many after it have failed with the same one.
         self._error, self._repeats = "", 0
 
@@ -76,7 +76,7 @@ class OutputWriter(ResultWriter):
 
 def _print_error(text: str) -> None:
     sys.stdout.flush()
-    stderr.print(f"gristmill: {printable(text)}", markup=False, style="red")
+    say(f"gristmill: {printable(text)}", "red")
 
 
 def _pieces(form: Any) -> Iterator[bytes]:

@@ -1,12 +1,13 @@
 """Progress of batches on stderr: a live bar on a terminal, else one plain line every ten seconds."""
 
+import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gristmill.batches.info import OPEN, BatchInfo, State
-from gristmill.cli.console import Quiet, note, stderr
+from gristmill.cli.console import Quiet, note, on_terminal
 from gristmill.config.figures import duration, item_count, printable
 from gristmill.fleet.outlook import Outlook
 from gristmill.fleet.running_items import RunningItem
@@ -44,7 +45,7 @@ class ProgressView:
         self._paces = {label: Pace() for label in labels}
         self._noted_at = time.monotonic()
         self._bars: Bars | None = None
-        if stderr.is_terminal and not Quiet.on:
+        if on_terminal(sys.stderr) and not Quiet.on:
             # Elsewhere their module need not be loaded.
             from gristmill.cli.output import bars
 

@@ -1,13 +1,14 @@
 """A result as one short line for people: index, input, value or error, seconds."""
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
 from gristmill.batches.result import Result
-from gristmill.cli.console import stdout
+from gristmill.cli.console import ascii_only, on_terminal
 from gristmill.config.figures import printable, size
 
 #: Characters of the index, of the seconds, and between two columns; the fewest of the input and of the value.
@@ -21,13 +22,16 @@ def line_of(*, terminal: bool) -> Callable[[Result], str]:
     """What makes the line of a result: cut to the width of a `terminal` that stdout is, else whole, with tabs."""
     if not is_cut(terminal=terminal):
         return lambda result: "\t".join(_columns(result))
+    # Imported here, because it takes long to load.
+    from gristmill.cli.terminal import stdout
+
     colour = stdout.color_system is not None and not stdout.no_color
     return lambda result: _cut(result, stdout.width, colour=colour)
 
 
 def is_cut(*, terminal: bool) -> bool:
     """Whether lines are cut to the width of a `terminal` that stdout is."""
-    return terminal and stdout.is_terminal
+    return terminal and on_terminal(sys.stdout)
 
 
 def _columns(result: Result) -> tuple[str, str, str, str]:
@@ -67,4 +71,4 @@ def _fit(text: str, width: int) -> str:
     text = text[: 4 * width]
     if cell_len(text) <= width:
         return set_cell_size(text, width)
-    return set_cell_size(text, width - 1) + ("." if stdout.options.ascii_only else "…")
+    return set_cell_size(text, width - 1) + ("." if ascii_only() else "…")
