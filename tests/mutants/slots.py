@@ -254,6 +254,14 @@ CONTAINMENT = (
         f"{REPLACED}[closed descriptor]",
         ALONE,
     ),
+    Mutant(
+        "descriptors that lead elsewhere replace the process",
+        "gristmill/worker/restoration/descriptors.py",
+        "        return fstat(number)[1:3] == expected\n",
+        "        return bool(fstat(number))\n",
+        f"{REPLACED}[another descriptor]",
+        ALONE,
+    ),
 )
 
 OUTPUT = (

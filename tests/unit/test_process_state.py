@@ -95,6 +95,7 @@ FULL = {
 REPLACED = {
     "hard limit": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30)),
     "closed descriptor": lambda: os.close(NUMBER),
+    "another descriptor": lambda: os.dup2(os.open("/dev/zero", os.O_RDONLY), NUMBER),
     "open descriptors": lambda: [os.dup(2) for _ in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 3 // 4)],
     "threads": lambda: [threading.Thread(target=time.sleep, args=(60,), daemon=True).start() for _ in range(70)],
     "process": lambda: subprocess.Popen(["sleep", "600"]),

@@ -3,13 +3,13 @@
 import fcntl
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from os import fstat
 
 #: Where the copies of standard streams are: a task that closes "all" descriptors closes the low ones.
 _COPIES = 200
-#: The device and the inode of what is open.
+#: The inode and the device of what is open.
 Identity = tuple[int, int]
 
 
@@ -19,21 +19,20 @@ def identity(number: int) -> Identity:
     Raises:
         OSError: nothing is.
     """
-    about = fstat(number)
-    return about.st_dev, about.st_ino
+    return fstat(number)[1:3]
 
 
 def is_still(number: int, expected: Identity) -> bool:
     """Whether a descriptor is what it was."""
     try:
-        return identity(number) == expected
+        return fstat(number)[1:3] == expected
     except OSError:
         return False
 
 
-def lost(before: dict[int, Identity]) -> Iterator[int]:
+def lost(before: dict[int, Identity]) -> list[int]:
     """The descriptors that are not what they were."""
-    return (number for number, expected in before.items() if not is_still(number, expected))
+    return [number for number, expected in before.items() if not is_still(number, expected)]
 
 
 def copy_of(number: int) -> int | None:

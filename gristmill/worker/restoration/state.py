@@ -106,7 +106,7 @@ class ProcessState:
             return
         self._limits = _limits()
         self._whole.note_place()
-        if not self._own or any(True for _ in lost(self._own)):
+        if not self._own or lost(self._own):
             self._own = {number: each for number, each in identities().items() if number not in self._pipes}
 
     def after_item(self, seconds: float, failed: bool, by_program: bool = False) -> None:
@@ -216,13 +216,13 @@ class ProcessState:
                     yield "lowered a limit of the process for good"
 
     def _descriptors_left(self) -> Iterator[str]:
-        others = set(lost(self._pipes))
+        others = lost(self._pipes)
         for number, copy in self._copies.items():
             if number in others and copy is not None:
                 with suppress(OSError):
                     os.dup2(copy, number, inheritable=True)
-        self.pipes_lost = any(True for _ in lost({each: self._pipes[each] for each in others}))
-        self.connections_lost = self.connections_lost or any(True for _ in lost(self._own))
+        self.pipes_lost = bool(lost({each: self._pipes[each] for each in others}))
+        self.connections_lost = self.connections_lost or bool(lost(self._own))
         if self.pipes_lost or self.connections_lost:
             yield "closed descriptors of the process"
         limit = getrlimit(resource.RLIMIT_NOFILE)[0]
