@@ -1,6 +1,6 @@
 """A chunk, the range of a batch's items that one message carries, and the work that it stands for."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -21,7 +21,7 @@ class Chunk:
     @property
     def fields(self) -> dict[str, Any]:
         """The fields by name, as the scripts take them."""
-        return asdict(self)
+        return {"batch": self.batch, "epoch": self.epoch, "first": self.first, "count": self.count}
 
     @property
     def message_id(self) -> str:

@@ -16,6 +16,8 @@ from pathlib import Path
 _PARENT_DEATH_SIGNAL, _SET_SUBREAPER, _GET_SUBREAPER = 1, 36, 37
 #: Seconds for which to kill what cannot be gone at once, and between two looks.
 END_SECONDS, LOOK_SECONDS = 5.0, 0.002
+#: Opened once, and not by each process that is forked from this one.
+_libc = ctypes.CDLL(None)
 _PROC = Path("/proc")
 _ON_LINUX = sys.platform == "linux"
 
@@ -23,21 +25,21 @@ _ON_LINUX = sys.platform == "linux"
 def become_subreaper() -> None:
     """Be the parent of each descendant whose own parent dies; processes that this one forks are not subreapers."""
     if _ON_LINUX:
-        ctypes.CDLL(None).prctl(_SET_SUBREAPER, 1, 0, 0, 0)
+        _libc.prctl(_SET_SUBREAPER, 1, 0, 0, 0)
 
 
 def is_subreaper() -> bool:
     """Whether this process is the parent of each descendant whose own parent dies."""
     answer = ctypes.c_int(0)
     if _ON_LINUX:
-        ctypes.CDLL(None).prctl(_GET_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
+        _libc.prctl(_GET_SUBREAPER, ctypes.byref(answer), 0, 0, 0)
     return bool(answer.value)
 
 
 def set_parent_death_signal(number: int) -> None:
     """Get the signal when the *thread* that has forked this process ends; 0 for none."""
     if _ON_LINUX:
-        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, number, 0, 0, 0)
+        _libc.prctl(_PARENT_DEATH_SIGNAL, number, 0, 0, 0)
 
 
 def status(pid: int) -> tuple[str, int, int] | None:

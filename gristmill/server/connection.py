@@ -11,6 +11,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from redis import ConnectionPool, DriverInfo, Redis, __version__, exceptions
+from redis.maint_notifications import MaintNotificationsConfig
 
 from gristmill.config.settings import settings
 from gristmill.errors import GristmillError, ServerError, ServerFull, SettingError
@@ -76,6 +77,9 @@ def locate() -> str:
 
 #: Else redis-py looks its own version up on the disk, which costs a process 1.4 MB of memory and the time to parse it.
 _DRIVER = DriverInfo(lib_version=__version__)
+#: Else each connection asks the server for notices of its maintenance, which only services of Redis's vendor send: a call
+#: more, which the rights of `config/redis.acl` do not allow.
+_NO_NOTICES = MaintNotificationsConfig(enabled=False)
 
 
 def connect(url: str | None = None, policy: Policy = COMMAND, answer_seconds: float = ANSWER_SECONDS) -> Redis:
@@ -104,6 +108,8 @@ def connect(url: str | None = None, policy: Policy = COMMAND, answer_seconds: fl
             retry=Patience(for_server(url, policy)),
             driver_info=_DRIVER,
         )
+        # Among the parameters of a connection, so that it holds for pools that are made from those of this one.
+        pool.connection_kwargs["maint_notifications_config"] = _NO_NOTICES
         # Only a connection shows that an option of the URL is unknown: make one now.
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError, LookupError, exceptions.RedisError):

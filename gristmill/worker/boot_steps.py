@@ -104,6 +104,8 @@ class Prepare(Step):
         else:
             if commands:
                 refuse(grant(client(), commands))
-            # Each process opens connections of its own.
-            client().connection_pool.disconnect()
+            # Each process opens connections of its own, and has none of these to free.
+            pool = client().connection_pool
+            pool.disconnect()
+            pool.reset()
         wait_for_results(worker.app)

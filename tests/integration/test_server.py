@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from redis import RedisError
+from redis import ConnectionPool, Redis, RedisError
 
 from gristmill.config.settings import Settings
 from gristmill.errors import ServerError
@@ -51,6 +51,14 @@ class TestServer:
                 private.pid = os.getpid()
         assert not private.alive
         assert ("SIGTERM" in private.log.read_text()) is not has_its_port
+
+    def test_a_connection_asks_for_nothing_that_the_server_refuses(self, private):
+        with connect(private.url) as client, connect(private.url) as other:
+            refused, pool = client.info("errorstats"), other.connection_pool
+            other.ping()
+            # As the pools of a heartbeat and of a replica are made.
+            Redis(connection_pool=ConnectionPool(pool.connection_class, **pool.connection_kwargs)).ping()
+            assert client.info("errorstats") == refused
 
     def test_its_configuration_is_in_force(self, private):
         with connect(private.url) as client:

@@ -24,6 +24,7 @@ from gristmill.local.descendants import set_parent_death_signal
 from gristmill.server.readable import is_readable
 from gristmill.worker.celery_internals import HookedPool, PoolProcess
 from gristmill.worker.pool.lots import ENDED_AND_BEGUN, LOT, Inbox, Tickets
+from gristmill.worker.restoration.signal_state import reset_signals
 
 #: What stands before each message on a pipe of billiard's: its length. The most bytes of one read.
 HEAD, READ_MOST = struct.Struct(">i"), 65_536
@@ -48,8 +49,7 @@ def begin_copy(app: Any, node_name: str) -> None:
         return
     set_parent_death_signal(signal.SIGKILL)
     _set_task_join_will_block(True)
-    platforms.signals.reset(*prefork.WORKER_SIGRESET)
-    platforms.signals.ignore(*prefork.WORKER_SIGIGNORE)
+    reset_signals(prefork.WORKER_SIGRESET, prefork.WORKER_SIGIGNORE)
     platforms.set_mp_process_title("celeryd", hostname=node_name)
     app.loader.init_worker_process()
     for task in app.tasks.values():

@@ -34,6 +34,7 @@ from gristmill.worker.pool.lot_pool import LotPool, LotTaskPool
 from gristmill.worker.pool.shared_memory import freeze
 from gristmill.worker.pool.start_method import start_method
 from gristmill.worker.restoration.state import process_state
+from gristmill.worker.restoration.whole_process import note_loggers
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class ItemPool(LotPool):
         if self._is_new:
             self._is_new = False
             # Now: all that processes share is loaded.
+            note_loggers()
             freeze()
             start_together(self)
 

@@ -18,15 +18,14 @@ _NAMES: dict[ModuleType, str] = {
     threading: "Thread Lock RLock current_thread get_ident",
     time: "time monotonic perf_counter sleep time_ns strftime gmtime localtime",
 }
+_PLACES = [(vars(module), name) for module, names in _NAMES.items() for name in names.split()]
 
 
 class Patches:
     """What those names are now."""
 
     def __init__(self) -> None:
-        self._originals = [
-            (vars(module), name, getattr(module, name)) for module, names in _NAMES.items() for name in names.split()
-        ]
+        self._originals = [(names, name, names[name]) for names, name in _PLACES]
 
     def restore(self) -> None:
         """Bind each name to its original again."""

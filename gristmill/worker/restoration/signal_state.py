@@ -5,6 +5,7 @@ import _signal  # type: ignore[import-not-found]
 import os
 import signal
 import threading
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +14,13 @@ _NAMES = "HUP INT QUIT ABRT USR1 USR2 PIPE TERM CHLD CONT TSTP TTIN TTOU URG VTA
 _SIGNALS = tuple(getattr(signal, f"SIG{name}") for name in _NAMES.split())
 _getsignal, _set, _mask = _signal.getsignal, _signal.signal, _signal.pthread_sigmask
 _getitimer, _setitimer = signal.getitimer, signal.setitimer
+
+
+def reset_signals(defaults: Collection[str], ignore: Collection[str]) -> None:
+    """Undo the handlers of the signals with the names `defaults`, such as `SIGTERM`, and `ignore` others."""
+    for handler, names in ((_signal.SIG_DFL, defaults), (_signal.SIG_IGN, ignore)):
+        for name in names:
+            _set(getattr(_signal, name), handler)
 
 
 class SignalState:

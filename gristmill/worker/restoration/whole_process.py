@@ -24,18 +24,28 @@ def _handle(handlers: list[logging.Handler]) -> None:
     logging.root.handlers[:] = handlers
 
 
-def _loggers() -> list[logging.Logger]:
-    return [each for each in [*logging.root.manager.loggerDict.values()] if isinstance(each, logging.Logger)]
+#: The attributes of each logger, and of each place that Python keeps for one. They lie together, and loggers far apart:
+#: a process that looks at an object copies its page.
+_attributes: list[dict[str, Any]] = []
 
 
-def _silent_loggers() -> set[logging.Logger]:
-    return {logger for logger in _loggers() if logger.disabled}
+def note_loggers() -> None:
+    """Find the loggers that there are: best before this process forks others, which share what is found."""
+    _attributes[:] = [vars(each) for each in [*logging.root.manager.loggerDict.values()]]
 
 
-def _silence(silent: set[logging.Logger]) -> None:
+def _silent_loggers() -> set[str]:
+    if len(_attributes) != len(logging.root.manager.loggerDict):
+        note_loggers()
+    return {each["name"] for each in _attributes if each.get("disabled")}
+
+
+def _silence(silent: set[str]) -> None:
     # `logging.config` silences the loggers that its configuration does not name.
-    for logger in _loggers():
-        logger.disabled = logger in silent
+    note_loggers()
+    for each in _attributes:
+        if "disabled" in each:
+            each["disabled"] = each["name"] in silent
 
 
 #: What tells a setting, and what sets it.
