@@ -66,6 +66,7 @@ class Visit:
             "GRISTMILL_LOG_LEVEL": "error",
             "BENCH_TALLY": str(home / "tally"),
             "PYTHONPATH": f"{HERE}{os.pathsep}{APPS}",
+            **side.environ,
         }
         self._start("-P", "-m", "gristmill.server", core=self._others_core)
         url = self._server_url()
