@@ -1,24 +1,27 @@
 """`python -m benchmarks.autoscale`: whether batches end in time under `gristmill autoscale`, on how busy slots.
 
 Starts a private server, a worker with processes and one with threads, and `gristmill autoscale`, whose command changes
-the pools of both. In each round, a batch of each kind begins at the least slots: items that are short, long or unlike
-each other, take their time and next to no core, and are so many that 3 to 16 slots are enough. Prints a line for each
-batch, and exits with 1 where one ended more than 20 % off the target, had slots that were less than 85 % busy, or more
-than two changes of direction.
+the pools of both; or with `--on compose` a project on the Docker engine, whose containers it starts and removes. In
+each round, a batch of each kind begins at the least slots: items that are short, long or unlike each other, take their
+time and next to no core, and are so many that 3 to 16 slots are enough. Prints a line for each batch, and exits with 1
+where one ended more than 20 % off the target, had slots that were less than 85 % busy, or more than two changes of
+direction.
 """
 
 import argparse
 import os
 import random
 import shlex
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from benchmarks.options import at_least
+from benchmarks.project import own_project
 from benchmarks.started import own_fleet, running
 from gristmill import Batch, BatchInfo, submit
 from gristmill.config.settings import settings
@@ -26,11 +29,13 @@ from gristmill.fleet.autoscale_seat import autoscale_now
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import client
 from gristmill.tasks.kind import Kind
+from tests.support.examples import PROJECT
 
 MODULE = "benchmarks.waiting"
 TASKS = {Kind.CPU: "nap", Kind.IO: "doze"}
-#: The slots of each kind that a round begins with, and that it may have.
-LEAST, MOST = {Kind.CPU: 2, Kind.IO: 2}, {Kind.CPU: 16, Kind.IO: 64}
+#: The slots of each kind that a round begins with; and the most, by what grows and shrinks: cores start few containers.
+LEAST = {Kind.CPU: 2, Kind.IO: 2}
+MOST = {"pools": {Kind.CPU: 16, Kind.IO: 64}, "compose": {Kind.CPU: 10, Kind.IO: 18}}
 #: What is held: the share by which a batch may be early or late, the share of slots that is busy, changes of direction.
 TOLERANCE, BUSY, TURNS = 0.2, 0.85, 2
 LOOK_SECONDS, IDLE_SECONDS = 0.5, 3.0
@@ -95,12 +100,21 @@ def begin(kind: Kind, target: float, dice: random.Random, mixes: Sequence[str]) 
 
 
 @contextmanager
-def autoscale(target: float) -> Iterator[None]:
-    """`gristmill autoscale` while the context lasts."""
-    resize = shlex.join([sys.executable, "-m", "benchmarks.autoscale", "--resize"]) + " {cpu} {io}"
-    bounds = [word for kind in Kind for word in (f"--{kind}-slots", f"{LEAST[kind]}..{MOST[kind]}")]
-    words = ["autoscale", "--target", f"{target}s", "--idle", f"{IDLE_SECONDS}s", *bounds, "--exec", resize]
-    with running("gristmill", *words, environ=os.environ, stdin=subprocess.DEVNULL):
+def scaled(place: str, target: float) -> Iterator[None]:
+    """Workers of both kinds, as pools or as containers, and `gristmill autoscale`, while the context lasts."""
+    bounds = [word for kind in Kind for word in (f"--{kind}-slots", f"{LEAST[kind]}..{MOST[place][kind]}")]
+    words = ["autoscale", "--target", f"{target}s", "--idle", f"{IDLE_SECONDS}s", *bounds]
+    slots = {str(kind): LEAST[kind] for kind in Kind}
+    with ExitStack() as stack:
+        if place == "compose":
+            project = stack.enter_context(own_project(MODULE, slots))
+            # Compose's names are not among the settings.
+            environ = {**project.environ, **os.environ}
+        else:
+            stack.enter_context(own_fleet(MODULE, slots))
+            words += ["--exec", shlex.join([sys.executable, "-m", "benchmarks.autoscale", "--resize"]) + " {cpu} {io}"]
+            environ = dict(os.environ)
+        stack.enter_context(running("gristmill", *words, environ=environ, stdin=subprocess.DEVNULL, cwd=PROJECT))
         yield
 
 
@@ -114,8 +128,12 @@ def resize(slots: dict[Kind, int]) -> None:
 
 def wait_for_least(registry: WorkerRegistry) -> None:
     """Wait until both queues have their least slots again."""
-    while any(worker.slots != LEAST[Kind(worker.queue)] for worker in registry.workers()):
+    while any(_slots(registry, kind) != LEAST[kind] for kind in Kind):
         time.sleep(LOOK_SECONDS)
+
+
+def _slots(registry: WorkerRegistry, kind: Kind) -> int:
+    return sum(worker.slots for worker in registry.workers() if worker.queue == kind)
 
 
 def measure(rounds: int, target: float, seed: int, mixes: Sequence[str]) -> int:
@@ -136,16 +154,19 @@ def measure(rounds: int, target: float, seed: int, mixes: Sequence[str]) -> int:
 def main() -> int:
     """Read the command line, and measure; 1 if a batch was not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--on", choices=sorted(MOST), default="pools", help="what grows and shrinks (default: pools)")
     parser.add_argument("--rounds", type=at_least(1), default=10, help="rounds of two batches (default: 10)")
     parser.add_argument("--target", type=at_least(20), default=240, help="seconds of a batch (default: 240)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the mixes (default: 1)")
     parser.add_argument("--mix", nargs="+", choices=sorted(MIXES), default=sorted(MIXES), help="mixes (default: all)")
     parser.add_argument("--resize", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    # Who ends this ends all that it has started, containers too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if arguments.resize:
         resize(dict(zip(Kind, arguments.resize, strict=True)))
         return 0
-    with own_fleet(MODULE, {str(kind): LEAST[kind] for kind in Kind}), autoscale(arguments.target):
+    with scaled(arguments.on, arguments.target):
         return 1 if measure(arguments.rounds, arguments.target, arguments.seed, arguments.mix) else 0
 
 

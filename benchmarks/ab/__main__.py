@@ -1,8 +1,9 @@
 """`python -m benchmarks.ab OLD NEW`, `make ab OLD=… NEW=…`: whether a commit is slower than another, by a few percent.
 
-OLD and NEW are commits or paths of checkouts, also one and the same with other settings (`--old-env`). Each runs with its own environment, server, workers and producer; workers
-are pinned to one core, all else to another. In a round both live at once and take turns (old, new, new, old, or the
-other way round), so that a drift of the machine meets both alike. The exit code is 1 if a figure is worse.
+OLD and NEW are commits or paths of checkouts, or one commit with two settings (`--old-env`). Each runs with its own
+environment, server, workers and producer; workers are pinned to one core, all else to another. In a round both live at
+once and take turns (old, new, new, old, or the other way round), so that a drift of the machine meets both alike. The
+exit code is 1 if a figure is worse.
 """
 
 import argparse

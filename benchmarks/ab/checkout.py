@@ -13,7 +13,7 @@ CHECKOUTS = ROOT / ".venv" / "ab"
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A checkout in `path`, which `name` names: a commit, or a path. Its programs have the variables of `environ` too."""
+    """A checkout in `path`, which `name` names: a commit, or a path; its programs get the variables of `environ`."""
 
     name: str
     path: Path
