@@ -134,7 +134,8 @@ def measure(
         ended=history.ended,
         doubt=backlog.doubt,
         work=backlog.work(left),
-        longest=backlog.longest(max(1, left)),
+        # The last items that run are as many as there are slots.
+        longest=backlog.longest(max(1, min(left, slots))),
         ends=backlog.ends(left),
         over_limit=sum(batch.left for batch in backlog.over_limit),
         hold=next((batch.hold for batch in backlog.over_limit), ""),

@@ -1,7 +1,11 @@
 """How long the items left of a queue take together."""
 
+from collections import Counter
+from types import SimpleNamespace
+
 import pytest
 
+from gristmill.batches.histogram import bucket, middle
 from gristmill.batches.info import State
 from gristmill.fleet.backlog import Backlog
 from gristmill.fleet.meters import TaskCount
@@ -66,6 +70,17 @@ def test_items_that_wait_for_other_batches_or_for_their_time_are_not_paused():
     infos = [info for info in infos if info.state in {State.PAUSED, State.RUNNING}]
     queue = measure("cpu", history, {"held": 8}, [], Backlog.of("cpu", infos, history, {}), infos)
     assert (queue.paused, queue.waiting) == (5, 3)
+
+
+@pytest.mark.parametrize(("left", "slots", "longest"), [(1000, 4, 0.1), (1000, 200, 10.0), (4, 200, 0.1)])
+def test_the_last_items_are_as_many_as_the_slots_and_the_longest_of_them_is_the_last(left, slots, longest):
+    # One item in a hundred is long: one of a thousand will be, but hardly one of four.
+    runs = Counter({bucket(0.1): 990, bucket(10.0): 10})
+    count = TaskCount(succeeded=1000, busy=sum(number * middle(place) for place, number in runs.items()), runs=runs)
+    history = QueueHistory([QueueSecond({"sweep": count}, {"left": left}, done=1000, work=count.busy)])
+    infos, workers = [batch_info("b", task="sweep", left=left)], [SimpleNamespace(queue="cpu", slots=slots, busy=slots)]
+    queue = measure("cpu", history, {"left": left}, workers, Backlog.of("cpu", infos, history, {}), infos)
+    assert queue.longest == pytest.approx(longest, rel=0.3)
 
 
 @pytest.mark.parametrize(("left", "rounds"), [(9, 3), (8, 2), (6, 2), (5, 2)])
