@@ -1,24 +1,28 @@
 """`python -m benchmarks.autoscale`: whether batches end in time under `gristmill autoscale`, on how busy slots.
 
 Starts a private server, a worker with processes and one with threads, and `gristmill autoscale`, whose command changes
-the pools of both. In each round, a batch of each kind begins at the least slots: items that are short, long or unlike
-each other, take their time and next to no core, and are so many that 3 to 16 slots are enough. Prints a line for each
-batch, and exits with 1 where one ended more than 20 % off the target, had slots that were less than 85 % busy, or more
-than two changes of direction.
+the pools of both; or with `--on compose` a project on the Docker engine, whose containers it starts and removes. In
+each round, a batch of each kind (on the engine, of io only) begins at the least slots: items that are short, long or
+unlike each other, take their time and next to no core, and are so many that 3 slots or a few more are enough. Prints a
+line for each batch, and exits with 1 where one ended more than 20 % off the target, had slots that were less than 85 %
+busy, or more than two changes of direction.
 """
 
 import argparse
 import os
 import random
 import shlex
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from benchmarks.options import at_least
+from benchmarks.project import own_project
 from benchmarks.started import own_fleet, running
 from gristmill import Batch, BatchInfo, submit
 from gristmill.config.settings import settings
@@ -26,11 +30,16 @@ from gristmill.fleet.autoscale_seat import autoscale_now
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.server.connection import client
 from gristmill.tasks.kind import Kind
+from tests.support.examples import PROJECT
 
 MODULE = "benchmarks.waiting"
 TASKS = {Kind.CPU: "nap", Kind.IO: "doze"}
-#: The slots of each kind that a round begins with, and that it may have.
-LEAST, MOST = {Kind.CPU: 2, Kind.IO: 2}, {Kind.CPU: 16, Kind.IO: 64}
+#: The slots of each kind that a round begins with.
+LEAST = 2
+#: The most slots that a batch of each kind is made for, and may get. Autoscale starts as many containers of kind
+#: cpu as there are free cores, and each container uses some percent of a core while its only slot waits.
+NEEDED = {"pools": {Kind.CPU: 8, Kind.IO: 16}, "compose": {Kind.IO: 8}}
+MOST = {"pools": {Kind.CPU: 16, Kind.IO: 64}, "compose": {Kind.IO: 12}}
 #: What is held: the share by which a batch may be early or late, the share of slots that is busy, changes of direction.
 TOLERANCE, BUSY, TURNS = 0.2, 0.85, 2
 LOOK_SECONDS, IDLE_SECONDS = 0.5, 3.0
@@ -85,9 +94,9 @@ def _seconds(info: BatchInfo) -> float:
     return (info.finished or 0.0) - info.created
 
 
-def begin(kind: Kind, target: float, dice: random.Random, mixes: Sequence[str]) -> Watched:
-    """Submit a batch of one of the mixes that so many slots do in the target."""
-    mix, slots = dice.choice(sorted(mixes)), dice.randint(3, 8 if kind is Kind.CPU else 16)
+def begin(kind: Kind, most: int, target: float, dice: random.Random, mixes: Sequence[str]) -> Watched:
+    """Submit a batch of one of the mixes that 3 to `most` slots do in the target."""
+    mix, slots = dice.choice(sorted(mixes)), dice.randint(3, most)
     items: list[float] = []
     while sum(items) < 0.9 * slots * target:
         items.append(round(MIXES[mix](dice), 3))
@@ -95,12 +104,22 @@ def begin(kind: Kind, target: float, dice: random.Random, mixes: Sequence[str]) 
 
 
 @contextmanager
-def autoscale(target: float) -> Iterator[None]:
-    """`gristmill autoscale` while the context lasts."""
-    resize = shlex.join([sys.executable, "-m", "benchmarks.autoscale", "--resize"]) + " {cpu} {io}"
-    bounds = [word for kind in Kind for word in (f"--{kind}-slots", f"{LEAST[kind]}..{MOST[kind]}")]
-    words = ["autoscale", "--target", f"{target}s", "--idle", f"{IDLE_SECONDS}s", *bounds, "--exec", resize]
-    with running("gristmill", *words, environ=os.environ, stdin=subprocess.DEVNULL):
+def scaled(place: str, target: float) -> Iterator[None]:
+    """Workers of both kinds, as pools or as containers, and `gristmill autoscale`, while the context lasts."""
+    words = ["autoscale", "--target", f"{target}s", "--idle", f"{IDLE_SECONDS}s"]
+    for kind in Kind:
+        words += [f"--{kind}-slots", f"{LEAST}..{MOST[place][kind]}" if kind in MOST[place] else "0..0"]
+    slots = {str(kind): LEAST for kind in MOST[place]}
+    with ExitStack() as stack:
+        if place == "compose":
+            project = stack.enter_context(own_project(MODULE, slots))
+            # Compose's names are not among the settings.
+            environ = {**project.environ, **os.environ}
+        else:
+            stack.enter_context(own_fleet(MODULE, slots))
+            words += ["--exec", shlex.join([sys.executable, "-m", "benchmarks.autoscale", "--resize"]) + " {cpu} {io}"]
+            environ = dict(os.environ)
+        stack.enter_context(running("gristmill", *words, environ=environ, stdin=subprocess.DEVNULL, cwd=PROJECT))
         yield
 
 
@@ -113,40 +132,52 @@ def resize(slots: dict[Kind, int]) -> None:
 
 
 def wait_for_least(registry: WorkerRegistry) -> None:
-    """Wait until both queues have their least slots again."""
-    while any(worker.slots != LEAST[Kind(worker.queue)] for worker in registry.workers()):
+    """Wait until each queue has its least slots again."""
+    while any(slots != LEAST for slots in _slots(registry).values()):
         time.sleep(LOOK_SECONDS)
 
 
-def measure(rounds: int, target: float, seed: int, mixes: Sequence[str]) -> int:
+def _slots(registry: WorkerRegistry) -> Counter[str]:
+    slots = Counter[str]()
+    for worker in registry.workers():
+        slots[worker.queue] += worker.slots
+    return slots
+
+
+def measure(needed: Mapping[Kind, int], rounds: int, target: float, seed: int, mixes: Sequence[str]) -> int:
     """Run all rounds; the number of batches that were not as they should be."""
     dice, registry, bad = random.Random(seed), WorkerRegistry(client(), settings()), 0
     for _ in range(rounds):
         wait_for_least(registry)
-        batches = [begin(kind, target, dice, mixes) for kind in Kind]
+        batches = [begin(kind, most, target, dice, mixes) for kind, most in needed.items()]
         running = batches
         while running:
             time.sleep(LOOK_SECONDS)
             running = [one for one in running if one.look(registry)]
         bad += sum(not one.judge(target) for one in batches)
-    print(f"{2 * rounds - bad} of {2 * rounds} batches as they should be")
+    number = rounds * len(needed)
+    print(f"{number - bad} of {number} batches as they should be")
     return bad
 
 
 def main() -> int:
     """Read the command line, and measure; 1 if a batch was not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=at_least(1), default=10, help="rounds of two batches (default: 10)")
+    parser.add_argument("--on", choices=sorted(MOST), default="pools", help="what grows and shrinks (default: pools)")
+    parser.add_argument("--rounds", type=at_least(1), default=10, help="rounds of a batch of each kind (default: 10)")
     parser.add_argument("--target", type=at_least(20), default=240, help="seconds of a batch (default: 240)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the mixes (default: 1)")
     parser.add_argument("--mix", nargs="+", choices=sorted(MIXES), default=sorted(MIXES), help="mixes (default: all)")
     parser.add_argument("--resize", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    # Who ends this ends all that it has started, containers too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if arguments.resize:
         resize(dict(zip(Kind, arguments.resize, strict=True)))
         return 0
-    with own_fleet(MODULE, {str(kind): LEAST[kind] for kind in Kind}), autoscale(arguments.target):
-        return 1 if measure(arguments.rounds, arguments.target, arguments.seed, arguments.mix) else 0
+    with scaled(arguments.on, arguments.target):
+        needed = NEEDED[arguments.on]
+        return 1 if measure(needed, arguments.rounds, arguments.target, arguments.seed, arguments.mix) else 0
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Compares two commits of Gristmill: runs them by turns on the same cores, and tells a few percent apart."""
+"""Compares two commits of Gristmill, or two settings of one: by turns on the same cores, to within a few percent."""

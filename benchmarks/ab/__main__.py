@@ -1,8 +1,9 @@
 """`python -m benchmarks.ab OLD NEW`, `make ab OLD=… NEW=…`: whether a commit is slower than another, by a few percent.
 
-OLD and NEW are commits or paths of checkouts. Each runs with its own environment, server, workers and producer; workers
-are pinned to one core, all else to another. In a round both live at once and take turns (old, new, new, old, or the
-other way round), so that a drift of the machine meets both alike. The exit code is 1 if a figure is worse.
+OLD and NEW are commits or paths of checkouts, or one commit with two settings (`--old-env`). Each runs with its own
+environment, server, workers and producer; workers are pinned to one core, all else to another. In a round both live at
+once and take turns (old, new, new, old, or the other way round), so that a drift of the machine meets both alike. The
+exit code is 1 if a figure is worse.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from benchmarks import page
@@ -21,7 +22,7 @@ from benchmarks.ab import report
 from benchmarks.ab.checkout import Checkout, NoCheckout, checkout
 from benchmarks.ab.interval import FEWEST
 from benchmarks.ab.processes import cores
-from benchmarks.ab.round import BothSides, play
+from benchmarks.ab.round import SIDES, BothSides, play
 from benchmarks.ab.visit import MEASURES, VisitSize
 from benchmarks.options import at_least
 from benchmarks.peers.tally import Stalled
@@ -46,11 +47,28 @@ def compared(options: argparse.Namespace, old: Checkout, new: Checkout) -> list[
             return rounds
 
 
+def variable(text: str) -> tuple[str, str]:
+    """The name and the value of a variable."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} (expected NAME=VALUE)")
+    return name, value
+
+
 def parser() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ab", description=__doc__)
     parser.add_argument("old", help="a commit, or the path of a checkout")
     parser.add_argument("new", help="the same")
+    for side in SIDES:
+        parser.add_argument(
+            f"--{side}-env",
+            type=variable,
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help=f"a variable of the environment of all programs of {side}, such as GRISTMILL_METERS=false; repeatable",
+        )
     parser.add_argument("--minutes", type=float, default=10, help="for all rounds; six run in any case")
     parser.add_argument("--margin", type=float, default=3, help="percent by which a figure may be more (default: 3)")
     parser.add_argument("--seed", type=at_least(0), default=1, help="of the order")
@@ -65,14 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     load = os.getloadavg()[0]
     try:
-        old, new = checkout(options.old), checkout(options.new)
+        old = replace(checkout(options.old), environ=dict(options.old_env))
+        new = replace(checkout(options.new), environ=dict(options.new_env))
         rounds = compared(options, old, new)
     except (NoCheckout, RuntimeError, Stalled, subprocess.CalledProcessError) as error:
         print(f"not measured: {error}", file=sys.stderr)
         return 2
     workers, others = cores()
     print(
-        f"old: {old.name}; new: {new.name}. {len(rounds)} rounds, order by seed {options.seed}; workers on core "
+        f"old: {old}; new: {new}. {len(rounds)} rounds, order by seed {options.seed}; workers on core "
         f"{workers}, server and producer on core {others}; load {load:.1f} at the start. {page.machine()}\n"
     )
     print(report.table(rounds, options.margin / 100))

@@ -2,7 +2,8 @@
 
 import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -12,10 +13,14 @@ CHECKOUTS = ROOT / ".venv" / "ab"
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A checkout in `path`, which `name` names: a commit, or a path."""
+    """A checkout in `path`, which `name` names: a commit, or a path; its programs get the variables of `environ`."""
 
     name: str
     path: Path
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return " ".join([self.name, *(f"{name}={value}" for name, value in self.environ.items())])
 
     @property
     def python(self) -> Path:

@@ -65,6 +65,7 @@ class Visit:
             "GRISTMILL_TASK_MODULES": "deep_task",
             "BENCH_TALLY": str(home / "tally"),
             "PYTHONPATH": f"{HERE}{os.pathsep}{APPS}",
+            **side.environ,
         }
         self._start("-P", "-m", "gristmill.server", core=self._others_core)
         url = self._server_url()

@@ -3,6 +3,7 @@
 import math
 import random
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,7 @@ from benchmarks.ab import report
 from benchmarks.ab.checkout import Checkout, NoCheckout, checkout
 from benchmarks.ab.interval import Interval, paired
 from benchmarks.ab.round import SIDES, BothSides, order, play
-from benchmarks.ab.visit import FIGURES, Figure, Measure, VisitSize
+from benchmarks.ab.visit import FIGURES, Figure, Measure, VisitSize, visit
 
 #: The depression scores of Hollander and Wolfe, before and after a therapy, which R's help of `wilcox.test` has too.
 BEFORE = (1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30)
@@ -90,6 +91,39 @@ class Side:
 
     def settle(self):
         """Nothing has to start."""
+
+
+def test_each_side_has_the_variables_that_were_given_for_it(monkeypatch, tmp_path, capsys):
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "Makefile").write_text(".venv/run:")
+    monkeypatch.setattr(command, "compared", lambda _, *sides: seen.extend(sides) or [])
+    monkeypatch.setattr(report, "table", lambda *_: "")
+    monkeypatch.setattr(report, "intervals", lambda _: {})
+    seen = []
+    words = "--old-env GRISTMILL_METERS=false --old-env GRISTMILL_CHUNK_SECONDS=1 --new-env A=b=c"
+    assert command.main([str(tmp_path), str(tmp_path), *words.split()]) == 0
+    old, new = seen
+    assert old.environ == {"GRISTMILL_METERS": "false", "GRISTMILL_CHUNK_SECONDS": "1"}
+    assert new.environ == {"A": "b=c"}
+    assert f"old: {tmp_path} GRISTMILL_METERS=false GRISTMILL_CHUNK_SECONDS=1; new:" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        command.main([str(tmp_path), str(tmp_path), "--new-env", "GRISTMILL_METERS"])
+
+
+def test_the_programs_of_a_side_have_its_variables_and_none_of_our_settings(monkeypatch, tmp_path):
+    def start(_command, environ, *_):
+        seen.append(dict(environ))
+        return SimpleNamespace(end=lambda: None)
+
+    seen = []
+    monkeypatch.setenv("GRISTMILL_CHUNK_SECONDS", "7")
+    monkeypatch.setattr("benchmarks.ab.visit.Program", start)
+    monkeypatch.setattr("benchmarks.ab.visit.Visit._server_url", lambda _: "redis://127.0.0.1")
+    with visit(Checkout("here", tmp_path, {"GRISTMILL_METERS": "false"})):
+        pass
+    # The server, the producer, the worker.
+    assert [each["GRISTMILL_METERS"] for each in seen] == ["false"] * 3
+    assert not any("GRISTMILL_CHUNK_SECONDS" in each for each in seen)
 
 
 def test_a_name_that_is_no_commit_and_no_path_is_refused(tmp_path):
