@@ -14,7 +14,7 @@ from gristmill.broker.kombu_internals import StockChannel, loop_of_this_thread
 from gristmill.broker.leases import Lease, lease_for
 from gristmill.broker.reader import QueueReader
 from gristmill.broker.scripts import TransportScripts
-from gristmill.server.heartbeat import RENEWALS
+from gristmill.server.heartbeat import RENEWALS, heartbeat_of
 from gristmill.server.primary import PrimaryConnection, PrimaryTlsConnection, parameters
 
 #: Parameters of a TCP connection that a Unix socket does not have.
@@ -48,11 +48,18 @@ class Link(StockChannel):
 
     @contextmanager
     def conn_or_acquire(self, client: Redis | None = None) -> Iterator[Any]:
-        """A client for a call; threads share it. Making one for each call takes a fifth of stock kombu's time."""
-        pool = self.pool
+        """A client for a call; threads share it. Making one for each call takes a fifth of stock kombu's time.
+
+        A process with a heartbeat on the server lends the heartbeat's connections: a worker would else keep one for
+        its events, and one for its answers to remote control.
+        """
+        heartbeat = heartbeat_of(self.scripts.client)
+        pool = heartbeat.client.connection_pool if heartbeat.calls else self.pool
         if self._shared is None or self._shared[0] is not pool:
-            with super().conn_or_acquire() as client_of_pool:
-                self._shared = pool, client_of_pool
+            if pool is not self.pool:
+                # What the channel has used until now.
+                self.pool.disconnect(inuse_connections=False)
+            self._shared = pool, self.Client(connection_pool=pool)
         yield client or self._shared[1]
 
     def connection_parameters(self, asynchronous: bool = False) -> dict[str, Any]:

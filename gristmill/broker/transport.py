@@ -13,7 +13,7 @@ from gristmill.broker.channel import Channel
 from gristmill.broker.equipment import watch_workers
 from gristmill.broker.kombu_internals import look_after, replace_timers
 from gristmill.server.connection import CONNECT_SECONDS, KEEPALIVE
-from gristmill.server.heartbeat import ANSWER_SECONDS
+from gristmill.server.heartbeat import ANSWER_SECONDS, heartbeat_of
 
 #: Options that a connection's own stand before. kombu waits for ever for the answer of a call, and for 51 s until it
 #: misses that of a read: the other end may be gone without a word, as behind a router that has forgotten it.
@@ -58,11 +58,13 @@ class Transport(stock.Transport):
         replace_timers(self.cycle, loop.call_repeatedly(seconds, self._tidy))
 
     def _tidy(self) -> None:
-        """Do what kombu's timers do, and close the connections of which only the start made use, or this."""
+        """Do what kombu's timers do, and close the connections of which only the start made use, this, or a moment."""
         look_after(self.cycle)
         for channel in self.channels:
             for pool in (channel.pool, channel.async_pool):
                 pool.disconnect(inuse_connections=False)
+        for heartbeat in {heartbeat_of(channel.scripts.client) for channel in self.channels}:
+            heartbeat.tidy()
 
     def as_uri(self, uri: str, include_password: bool = False, mask: str = "**") -> str:  # noqa: ARG002
         """The URL of the connection; without its password it has no options either."""

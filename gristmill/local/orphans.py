@@ -1,14 +1,12 @@
 """What dead workers of this process leave: a command that is a subreaper becomes its parent, and ends it."""
 
 import os
-import threading
-import time
 from collections.abc import Collection
 from contextlib import suppress
 
 from gristmill.local.descendants import children, children_of_thread, end_descendants, is_subreaper, status
 
-#: Seconds between two looks for children that have ended; what is there on two looks was nobody's.
+#: Seconds between two steps of a reaper; what has ended before both of them was nobody's.
 REAP_SECONDS = 30.0
 
 
@@ -26,21 +24,20 @@ class Orphans:
         return end_descendants(os.getpid(), {*self._own, *started}) if is_subreaper() else 0
 
 
-def reap_in_background() -> None:
-    """Wait for adopted children that have ended, in a thread; for a program whose main thread starts no processes.
+class Reaper:
+    """Waits for adopted children that have ended; for a program whose main thread starts no processes.
 
     The kernel gives adopted children to the main thread. Those that other threads start are theirs to wait for.
     """
-    threading.Thread(target=_reap, name="reaper", daemon=True).start()
 
+    def __init__(self) -> None:
+        self._zombies: set[int] = set()
 
-def _reap() -> None:
-    zombies: set[int] = set()
-    # Some kernels have no such list, and other systems adopt nothing.
-    with suppress(FileNotFoundError):
-        while True:
-            zombies = reap(zombies)
-            time.sleep(REAP_SECONDS)
+    def step(self) -> None:
+        """Wait for those that had ended at the last step."""
+        # Some kernels have no such list, and other systems adopt nothing.
+        with suppress(FileNotFoundError):
+            self._zombies = reap(self._zombies)
 
 
 def reap(zombies: Collection[int]) -> set[int]:

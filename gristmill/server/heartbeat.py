@@ -94,6 +94,11 @@ class Heartbeat:
         parameters.pop("socket_connect_timeout", None)
         return QuickClient(connection_pool=QuickPool(self._pool.connection_class, **parameters))
 
+    def tidy(self) -> None:
+        """End the connections that only calls at the same moment have needed, and none since the last call of this."""
+        pool: Any = self.client.connection_pool
+        pool.tidy()
+
     def add(self, *calls: PeriodicCall) -> None:
         """Run `calls` from now on; those that run already go on as they do."""
         if all(call in self.calls for call in calls):

@@ -19,8 +19,10 @@ class QuickPool(ConnectionPool):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        #: Connections that redis-py's pool counts as lent.
+        #: Connections that redis-py's pool counts as lent; the one that was used last is the last.
         self._idle: list[Any] = []
+        #: How many of them nobody has needed since `tidy`.
+        self._spare = 0
 
     def get_connection(self, *_: Any, **__: Any) -> Any:
         """A connection that stands.
@@ -32,6 +34,7 @@ class QuickPool(ConnectionPool):
             connection = self._idle.pop()
         except IndexError:
             return super().get_connection()
+        self._spare = min(self._spare, len(self._idle))
         if _stands(connection):
             return connection
         super().release(connection)
@@ -43,6 +46,15 @@ class QuickPool(ConnectionPool):
             super().release(connection)
         else:
             self._idle.append(connection)
+
+    def tidy(self) -> None:
+        """End the idle connections that nobody has needed since the last call of this; one stays."""
+        with suppress(IndexError):
+            for _ in range(min(self._spare, len(self._idle) - 1)):
+                connection = self._idle.pop(0)
+                connection.disconnect()
+                super().release(connection)
+        self._spare = len(self._idle)
 
     def disconnect(self, inuse_connections: bool = True) -> None:
         """End the idle connections, and those that are lent too unless told otherwise."""

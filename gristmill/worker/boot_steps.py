@@ -13,11 +13,10 @@ from gristmill.config.start_methods import FORK, methods_of
 from gristmill.errors import GristmillError, SettingError
 from gristmill.fleet.worker_id import worker_id
 from gristmill.local.descendants import become_subreaper, end_descendants
-from gristmill.local.orphans import reap_in_background
 from gristmill.server.connection import client, other_schema, reaching
 from gristmill.server.rights import BATCHES, TRANSPORT, grant, refused_commands
 from gristmill.tasks.kind import Kind, kind_of
-from gristmill.worker.celery_internals import ProcessPool, ThreadPool
+from gristmill.worker.celery_internals import ProcessPool
 from gristmill.worker.limits import slot_memory
 from gristmill.worker.output.capture import capture_threads
 from gristmill.worker.output.output_file import new_file
@@ -63,8 +62,6 @@ class Containment(Step):
             refuse(str(error))
         if has_processes:
             worker.pool_cls = ItemTaskPool
-        if issubclass(worker.pool_cls, ThreadPool):
-            reap_in_background()
         worker_shutdown.connect(lambda **_: end_descendants(os.getpid()), weak=False)
 
 

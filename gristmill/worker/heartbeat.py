@@ -23,12 +23,20 @@ from gristmill.config.settings import settings
 from gristmill.fleet import watcher
 from gristmill.fleet.registry import WorkerRegistry
 from gristmill.fleet.worker_id import worker_id
+from gristmill.local.orphans import REAP_SECONDS, Reaper
 from gristmill.server.connection import client
 from gristmill.server.heartbeat import PeriodicCall, heartbeat_of
 from gristmill.tasks import catalog
 from gristmill.tasks.kind import Kind
 from gristmill.worker.admission import needs_of
-from gristmill.worker.celery_internals import is_draining, members_of, pool_of, processes_of, taken_requests
+from gristmill.worker.celery_internals import (
+    ThreadPool,
+    is_draining,
+    members_of,
+    pool_of,
+    processes_of,
+    taken_requests,
+)
 from gristmill.worker.host_load import HostLoad
 from gristmill.worker.kills import Kills
 from gristmill.worker.pool.size import pool_size
@@ -82,13 +90,15 @@ class WorkerHeartbeat(StartStopStep):
         self.ledger, self.registry = Ledger(server, settings()), WorkerRegistry(server, settings())
         self.scheduling = PeriodicCall("scheduling", inf, Scheduler(server, settings()).step)
         self.notices = PeriodicCall("notices", inf, Notifier(server, client(), settings()).step)
-        self.calls = (
+        self.calls = [
             PeriodicCall("worker", HEARTBEAT_SECONDS, self._send, self._announce_again),
             PeriodicCall("mending", MEND_SECONDS, Mender(server, settings()).step),
             self.scheduling,
             self.notices,
             PeriodicCall("journals", SWEEP_SECONDS, JournalSweep(client(), settings()).look),
-        )
+        ]
+        if issubclass(self.worker.pool_cls, ThreadPool):
+            self.calls.append(PeriodicCall("orphans", REAP_SECONDS, Reaper().step))
         # Only the start has needed these connections.
         client().connection_pool.disconnect(inuse_connections=False)
         self.heartbeat.add(*self.calls)

@@ -40,6 +40,20 @@ def test_one_that_has_ended_is_replaced(bench, client):
     assert client.echo("next") == "next"
 
 
+def test_what_only_calls_at_the_same_moment_have_needed_ends(bench, client):
+    pool = client.connection_pool
+    lent = [pool.get_connection() for _ in range(3)]
+    for connection in lent:
+        pool.release(connection)
+    pool.tidy()
+    mine = client.client_id()
+    assert [wire_of(connection) is None for connection in lent] == [False, False, False]
+    pool.tidy()
+    assert [wire_of(connection) is None for connection in lent] == [True, True, False]
+    pool.tidy()
+    assert client.client_id() == mine
+
+
 def test_a_fork_has_a_connection_of_its_own(client):
     mine = client.client_id()
     other = int(in_fork(client.client_id))

@@ -8,14 +8,12 @@ order in which they may come.
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from tests.model.calls import Command
 from tests.model.store import Change, Keys
 
 
 class Calls(NamedTuple):
-    """Calls, their answers, and the keys that they changed."""
+    """The answers of calls, and the keys that they changed."""
 
-    commands: Sequence[Command]
     answers: Sequence[Any]
     changes: Sequence[Change]
 

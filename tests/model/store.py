@@ -93,20 +93,22 @@ class Store:
 
     def forget(self) -> None:
         """Know that the server is empty."""
-        self._now, self._snapshot = 0, Snapshot()
+        self._now, self._keys = 0, dict[str, bytes]()
         self._snapshots: dict[frozenset[tuple[str, bytes]], Snapshot] = {}
 
-    def write(self, snapshot: Snapshot, now: int) -> Command:
-        """Make the server's keys and time these."""
+    def write(self, keys: Keys, now: int) -> list[Command]:
+        """Make the server's keys and time these, unless they are."""
+        if keys is self._keys and now == self._now:
+            return []
         changes: list[Any] = []
-        keys, before = snapshot.keys, self._snapshot.keys
+        before = self._keys
         for name in before.keys() - keys.keys():
             changes += (name, "")
         for name, dump in keys.items():
             if before.get(name) is not dump:
                 changes += (name, dump)
-        self._snapshot, self._now = snapshot, now
-        return ("EVAL", _WRITE, 0, SAVED, CLOCK, now, *changes), {}
+        self._keys, self._now = keys, now
+        return [(("EVAL", _WRITE, 0, SAVED, CLOCK, now, *changes), {})]
 
     def read(self) -> Command:
         """Read the keys, and put back what `write` has written."""
@@ -116,21 +118,16 @@ class Store:
         """What `read` has read: the keys that differ, and the names of those that scripts touched."""
         if isinstance(answer, Exception):
             raise answer
-        changed, touched = answer
+        differing, touched = answer
         changes: list[Change] = []
-        for name, *rest in changed:
+        for name, *rest in differing:
             kind, dump, value = rest or (b"string", None, None)
             changes.append((name.decode(), dump, _decoded(kind.decode(), value)))
         return changes, [name.decode() for name in touched]
 
     def after(self, snapshot: Snapshot, changes: Sequence[Change]) -> Snapshot:
         """The keys after changes of others: the same object for the same keys."""
-        keys = snapshot.keys.copy()
-        for name, dump, _ in changes:
-            if dump is None:
-                del keys[name]
-            else:
-                keys[name] = dump
+        keys = changed(snapshot.keys, changes)
         mark = frozenset(keys.items())
         if mark not in self._snapshots:
             view = snapshot.view.copy()
@@ -141,6 +138,17 @@ class Store:
                     view[part(name)] = value
             self._snapshots[mark] = Snapshot(keys, view)
         return self._snapshots[mark]
+
+
+def changed(keys: Keys, changes: Sequence[Change]) -> Keys:
+    """The keys after changes."""
+    after = keys.copy()
+    for name, dump, _ in changes:
+        if dump is None:
+            del after[name]
+        else:
+            after[name] = dump
+    return after
 
 
 def _decoded(kind: str, value: Any) -> Any:

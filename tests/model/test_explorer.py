@@ -48,12 +48,12 @@ def test_random_walks_keep_the_books(explorer, capsys):
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: seed.name)
 def test_a_guard_that_is_taken_out_is_missed(model_client, seed):
-    with scripts_edited(str):
-        sound = Explorer(model_client).explore(seed.scenario)
-    assert sound.complete
-    assert not sound.problem, str(sound)
     with scripts_edited(seed.edit):
         broken = Explorer(model_client).explore(seed.scenario)
+    # As far as the fault lies. To their end, such scenarios are among SMALL.
+    with scripts_edited(str):
+        sound = Explorer(model_client).explore(seed.scenario, most_states=broken.states)
+    assert not sound.problem, str(sound)
     assert broken.problem, "the explorer misses the guard, or the scripts do not have it in the words of the seed"
     assert broken.path == seed.path
     assert broken.problem.startswith(seed.problem)

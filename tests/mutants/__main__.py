@@ -22,6 +22,8 @@ from tests.mutants.mutant import Mutant
 PROJECT = Path(__file__).parent.parent.parent
 #: Seconds that the test of a guard may take.
 TEST_SECONDS = 180
+#: Tests at the same time for each processor: they wait more than they compute.
+JOBS_OF_EACH = 2
 #: No test of a guard needs these: they would load the libraries of Docker each time.
 WITHOUT_PLUGINS = ("-p", "no:celery", "-p", "no:docker_tools")
 #: The exit code of pytest when tests ran, and some failed.
@@ -95,7 +97,7 @@ def main(words: Sequence[str]) -> int:
     started_at, faults = time.monotonic(), list[str]()
     with tempfile.TemporaryDirectory() as name:
         copies: SimpleQueue[Path] = SimpleQueue()
-        jobs = os.cpu_count() or 1
+        jobs = JOBS_OF_EACH * (os.cpu_count() or 1)
         for job in range(jobs):
             copies.put(compiled(copy_project(Path(name) / str(job))))
 
