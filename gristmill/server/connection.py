@@ -77,8 +77,8 @@ def locate() -> str:
 
 #: Else redis-py looks its own version up on the disk, which costs a process 1.4 MB of memory and the time to parse it.
 _DRIVER = DriverInfo(lib_version=__version__)
-#: Else each connection asks the server for notices of its maintenance, which only services of Redis's vendor send: a call
-#: more, which the rights of `config/redis.acl` do not allow.
+#: Else each connection asks for notices of maintenance, which only the services of Redis's vendor send: one more call,
+#: which the rights of `config/redis.acl` do not allow.
 _NO_NOTICES = MaintNotificationsConfig(enabled=False)
 
 
