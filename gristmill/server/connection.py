@@ -77,8 +77,8 @@ def locate() -> str:
 
 #: Else each connection reads redis-py's version from the disk, which costs a process 1.4 MB of memory.
 _DRIVER = DriverInfo()
-#: Else each connection asks the server for notices of its maintenance, which only services of Redis's vendor send: a call
-#: more, which the rights of `config/redis.acl` do not allow.
+#: Else each connection asks the server for notices of its maintenance, which only services of Redis's vendor send. That
+#: is a call more, which the rights of `config/redis.acl` do not allow.
 _NO_NOTICES = MaintNotificationsConfig(enabled=False)
 
 
