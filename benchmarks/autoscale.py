@@ -36,7 +36,7 @@ MODULE = "benchmarks.waiting"
 TASKS = {Kind.CPU: "nap", Kind.IO: "doze"}
 #: The slots of each kind that a round begins with.
 LEAST = 2
-#: The most slots of each kind that a batch is made for, and that it may get. Autoscale starts as many containers of kind
+#: The most slots that a batch of each kind is made for, and may get. Autoscale starts as many containers of kind
 #: cpu as there are free cores, and each container uses some percent of a core while its only slot waits.
 NEEDED = {"pools": {Kind.CPU: 8, Kind.IO: 16}, "compose": {Kind.IO: 8}}
 MOST = {"pools": {Kind.CPU: 16, Kind.IO: 64}, "compose": {Kind.IO: 12}}
