@@ -132,12 +132,12 @@ def decide(queue: QueueNow, plans: Plans, past: Past, at: float, bounds: Bounds,
 def _longer(queue: QueueNow, times: float) -> QueueNow:
     """A queue whose items take so many times as long."""
     work = queue.work or queue.left * queue.seconds
-    return replace(queue, work=times * work, longest=tuple(times * one for one in queue.longest))
+    return replace(queue, work=times * work, longest=times * queue.longest)
 
 
 def _as_if_busy(queue: QueueNow) -> QueueNow:
     """A queue whose slots all work: those that have just come soon will. Its items may be as long as each other."""
-    return replace(queue, used=1.0, speed=max(1.0, queue.speed), longest=())
+    return replace(queue, used=1.0, speed=max(1.0, queue.speed), longest=0.0)
 
 
 def _decide_idle(past: Past, at: float, bounds: Bounds, idle: float) -> Past:

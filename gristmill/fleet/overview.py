@@ -134,7 +134,7 @@ def measure(
         ended=history.ended,
         doubt=backlog.doubt,
         work=backlog.work(left),
-        longest=tuple(backlog.longest(2**power) for power in range(1 + max(0, left - 1).bit_length())),
+        longest=backlog.longest(max(1, left)),
         ends=backlog.ends(left),
         over_limit=sum(batch.left for batch in backlog.over_limit),
         hold=next((batch.hold for batch in backlog.over_limit), ""),

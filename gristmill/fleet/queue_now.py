@@ -20,13 +20,13 @@ class QueueNow:
     mean run time of an item, `used` the share (0 to 1) of the slots that was busy, and `speed` how many seconds of
     items a busy slot does in a second: fewer than 1 where items are so short that taking and recording them counts,
     more where a slot runs several items of an async task at once. `work` is how many seconds the items left take
-    together, 0 where their batches do not tell. `longest` are the run times that the longest of 1, 2, 4, 8, … items
-    will have, and `ends` in how many seconds those that run will all have ended: None while nothing tells that. Limits
-    of batches and tasks hold `over_limit` of the items left back; `hold` says which limit, and `held_seconds` for how
-    long, None where nobody knows. The number of slots has been the same for `steady` seconds. What is measured is of
-    `ended` items; `doubt` is the share by which their mean run time may be off. `wait` and `run` are the quantiles 0.5,
-    0.95 and 0.99 of the last minute in seconds. `submitting` says that a producer is still adding items. `kind` is that
-    of its tasks, empty where neither a worker nor a batch shows it.
+    together, 0 where their batches do not tell. `longest` is the run time that the longest of the last items will have,
+    and `ends` in how many seconds those that run will all have ended: None while nothing tells that. Limits of batches
+    and tasks hold `over_limit` of the items left back; `hold` says which limit, and `held_seconds` for how long, None
+    where nobody knows. The number of slots has been the same for `steady` seconds. What is measured is of `ended`
+    items; `doubt` is the share by which their mean run time may be off. `wait` and `run` are the quantiles 0.5, 0.95
+    and 0.99 of the last minute in seconds. `submitting` says that a producer is still adding items. `kind` is that of
+    its tasks, empty where neither a worker nor a batch shows it.
     """
 
     name: str
@@ -48,7 +48,7 @@ class QueueNow:
     arrivals: float = 0.0
     speed: float = 1.0
     work: float = 0.0
-    longest: tuple[float, ...] = ()
+    longest: float = 0.0
     ends: float | None = None
     over_limit: int = 0
     hold: str = ""
@@ -94,9 +94,6 @@ class QueueNow:
         """Seconds of items that each slot does in a second, the idle ones included."""
         return self.speed * (self.used or 1.0)
 
-    def _longest_of(self, number: int) -> float:
-        return self.longest[min((number - 1).bit_length(), len(self.longest) - 1)] if self.longest else 0.0
-
     @property
     def _growth(self) -> float:
         """Seconds of items that come in a second, from producers that do not read a file."""
@@ -105,13 +102,13 @@ class QueueNow:
     def _drain(self, work: float, slots: int, running: int) -> float | None:
         """Seconds for so much work with `slots`, of which `running` are somewhere in an item, and the others begin.
 
-        The last items, as many as the slots, start when the others have left these; then the longest of them decides.
-        Slots that begin together end equal items together: then a last round takes as long as the others.
+        The last items start when the others have left the slots; then the longest of them decides. Slots that begin
+        together end equal items together: then a last round takes as long as the others.
         """
         mean = (self.work or self.left * self.seconds) / self.left
         pace = slots * self._pace - self._growth
         waiting = work - slots * max(1.0, self.speed) * mean
-        last = max(mean, self._longest_of(slots))
+        last = max(mean, self.longest)
         if waiting <= 0:
             return last
         if pace <= 0:

@@ -164,7 +164,7 @@ def test_limits_of_batches_are_named():
 
 
 def test_the_last_long_items_are_left_alone():
-    advised = advice(replace(CPU, left=2, seconds=300.0, ends=200.0, work=600.0, longest=(300.0,)))
+    advised = advice(replace(CPU, left=2, seconds=300.0, ends=200.0, work=600.0, longest=300.0))
     assert (advised.limit, advised.command, advised.seconds) == (Limit.LONG_ITEMS, None, 200.0)
 
 

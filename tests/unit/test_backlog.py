@@ -1,10 +1,7 @@
 """How long the items left of a queue take together."""
 
-from collections import Counter
-
 import pytest
 
-from gristmill.batches.histogram import bucket, middle
 from gristmill.batches.info import State
 from gristmill.fleet.backlog import Backlog
 from gristmill.fleet.meters import TaskCount
@@ -71,25 +68,12 @@ def test_items_that_wait_for_other_batches_or_for_their_time_are_not_paused():
     assert (queue.paused, queue.waiting) == (5, 3)
 
 
-@pytest.mark.parametrize(("left", "slots", "last"), [(1000, 4, 0.2), (1000, 250, 10.0), (4, 250, 0.2)])
-def test_the_last_items_are_as_many_as_the_slots_and_the_longest_of_them_is_the_last(left, slots, last):
-    # One item in a hundred is long: one of a thousand will be, but hardly one of four.
-    runs = Counter({bucket(0.1): 990, bucket(10.0): 10})
-    count = TaskCount(succeeded=1000, busy=sum(number * middle(place) for place, number in runs.items()), runs=runs)
-    history = QueueHistory([QueueSecond({"sweep": count}, {"left": left}, done=1000, work=count.busy)])
-    infos = [batch_info("b", task="sweep", left=left)]
-    queue = measure("cpu", history, {"left": left}, [], Backlog.of("cpu", infos, history, {}), infos)
-    assert queue.drain_with(slots) - max(0.0, queue.work / slots - 0.2) == pytest.approx(last, rel=0.3)
-
-
 @pytest.mark.parametrize(("left", "rounds"), [(9, 3), (8, 2), (6, 2), (5, 2)])
 def test_equal_items_take_whole_rounds(left, rounds):
-    queue = QueueNow(
-        "cpu", left=left, seconds=30.0, work=left * 30.0, used=1.0, slots=4, busy=4, longest=(30.0, 32.0, 34.0)
-    )
+    queue = QueueNow("cpu", left=left, seconds=30.0, work=left * 30.0, used=1.0, slots=4, busy=4, longest=34.0)
     assert queue.drain == pytest.approx(30.0 * rounds + 4.0)
 
 
 def test_slots_of_unlike_items_leave_them_one_by_one():
-    queue = QueueNow("cpu", left=5, seconds=30.0, work=150.0, used=1.0, slots=4, busy=4, longest=(30.0, 60.0, 90.0))
+    queue = QueueNow("cpu", left=5, seconds=30.0, work=150.0, used=1.0, slots=4, busy=4, longest=90.0)
     assert queue.drain == pytest.approx(30.0 / 4 + 90.0)
