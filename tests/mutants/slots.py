@@ -169,7 +169,7 @@ CONTAINMENT = (
     Mutant(
         "a daemon counts as a descendant",
         DESCENDANTS,
-        "        ctypes.CDLL(None).prctl(_SET_SUBREAPER, 1, 0, 0, 0)\n",
+        "        _libc.prctl(_SET_SUBREAPER, 1, 0, 0, 0)\n",
         "        pass\n",
         "tests/unit/test_descendants.py::test_a_subreaper_ends_orphans_and_nothing_of_its_own",
         ALONE,
