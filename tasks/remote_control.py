@@ -1,18 +1,39 @@
 """Celery's remote control with our error; a module of its own, because few processes send a command to workers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery.app.control import Control
+from kombu import Producer
 from kombu.pidbox import Mailbox
 
+from gristmill.broker.kombu_internals import loop_of_this_thread
 from gristmill.tasks.server_errors import one_line
 
 
-class OwnMailbox(Mailbox):
-    """Celery's mailbox, which sends over the connection by which it reads, and takes no second one from a pool."""
+class OneTry(Producer):
+    """Publishes once: to try again, kombu closes all channels of the connection."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "producer_pool": None})
+    def publish(self, *args: Any, **kwargs: Any) -> Any:
+        """Put a message; raises what the channel raises."""
+        return super().publish(*args, **{**kwargs, "retry": False})
+
+
+class OwnMailbox(Mailbox):
+    """Celery's mailbox, by which a worker answers over the connection that it reads, without a second one of a pool.
+
+    If an answer fails, Celery's worker logs that, and reads over another channel.
+    """
+
+    @contextmanager
+    def producer_or_acquire(self, producer: Any = None, channel: Any = None) -> Iterator[Any]:
+        """What sends a message: where an event loop reads `channel`, it does."""
+        if producer is None and loop_of_this_thread():
+            yield OneTry(channel, auto_declare=False)
+        else:
+            with super().producer_or_acquire(producer, channel) as pooled:
+                yield pooled
 
 
 class RemoteControl(Control):

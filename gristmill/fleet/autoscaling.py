@@ -17,7 +17,7 @@ LOW_SECONDS, LOW_SHARE = 15.0, 0.1
 #: Seconds after a change before what was measured is believed, beside what the plan says.
 CALM_SECONDS = 5.0
 #: The least share of the target in which the rest of a late batch is to be done. Nothing shrinks for so short a rest.
-LEAST_SHARE = 0.1
+LEAST_SHARE = 0.2
 #: States of batches that have items to run.
 _RUNS = (State.OPEN, State.SUBMITTING, State.ABANDONED, State.RUNNING)
 
@@ -45,7 +45,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Each batch may take `target` seconds; a queue without items for `idle` seconds shrinks to its least slots."""
+    """Each batch may take `target` seconds; slots for which there has been no item for `idle` seconds go."""
 
     target: float
     idle: float
@@ -123,10 +123,14 @@ def decide(queue: QueueNow, plans: Plans, past: Past, at: float, bounds: Bounds,
     if bounds.fit(plans(least, (1 + LATE * wide) * seconds, ordered).slots) > past.slots:
         goal = plans(least, seconds, ordered)
         return _change(past, bounds.fit(goal.slots), at, goal.reason)
+    if (enough := bounds.fit(max(queue.left, queue.busy))) < past.slots:
+        # Others get no item any more. Whatever comes next, to end them is no change of mind.
+        less = _decide_less(past, at, enough, f"{item_count(queue.left, 'are')} left", aim.idle)
+        return replace(less, direction=0, turns=past.turns)
     if not is_calm or seconds <= LEAST_SHARE * aim.target:
         return replace(past, low_since=None)
     early = plans(_longer(queue, 1 + queue.doubt), max(1 - EARLY * wide, 0.5) * seconds, 0.0)
-    return _decide_less(past, at, bounds.fit(early.slots), early, min(LOW_SECONDS, LOW_SHARE * aim.target))
+    return _decide_less(past, at, bounds.fit(early.slots), early.reason, min(LOW_SECONDS, LOW_SHARE * aim.target))
 
 
 def _longer(queue: QueueNow, times: float) -> QueueNow:
@@ -148,7 +152,7 @@ def _decide_idle(past: Past, at: float, bounds: Bounds, idle: float) -> Past:
     return _change(past, bounds.fit(0), at, f"no item has been left for {at - since:.0f} s")
 
 
-def _decide_less(past: Past, at: float, slots: int, plan: Plan, low_seconds: float) -> Past:
+def _decide_less(past: Past, at: float, slots: int, why: str, low_seconds: float) -> Past:
     """Shrink once fewer slots have been enough for a while, to the most of what was wanted meanwhile."""
     if slots >= past.slots:
         return replace(past, low_since=None)
@@ -156,7 +160,7 @@ def _decide_less(past: Past, at: float, slots: int, plan: Plan, low_seconds: flo
     past = replace(past, low_since=since, low=low)
     if at - since < low_seconds:
         return past
-    return _change(past, low, at, f"{count(low, 'slot')} {'is' if low == 1 else 'are'} enough: {plan.reason}")
+    return _change(past, low, at, f"{count(low, 'slot')} {'is' if low == 1 else 'are'} enough: {why}")
 
 
 def _change(past: Past, slots: int, at: float, reason: str) -> Past:

@@ -23,13 +23,13 @@ from gristmill.server.rights import TRANSPORT, grant, refused_commands
 from gristmill.worker.admission import Admission, hand_back
 from gristmill.worker.celery_internals import (
     CeleryConsumer,
+    ProcessPool,
     end_messages,
     ends_runs,
     is_draining,
     limited_messages,
     members_of,
     pool_runs,
-    processes_of,
     taken_requests,
     unreported_jobs_kept,
     wake,
@@ -129,7 +129,7 @@ class Consumer(CeleryConsumer):
         """
         with unreported_jobs_kept(self.pool):
             super().on_close()
-        if processes_of(self.pool):
+        if isinstance(self.pool, ProcessPool):
             # A channel hands back what it has delivered. What an earlier one had left to the pool would stay taken.
             leases.hand_back(pool_messages.forget())
 

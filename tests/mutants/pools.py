@@ -65,6 +65,14 @@ MUTANTS = (
         LOST,
     ),
     Mutant(
+        "an answer to remote control that fails closes no channel of its worker",
+        "tasks/remote_control.py",
+        '"retry": False',
+        '"retry": True',
+        "tests/integration/test_idle_worker.py::test_it_hears_and_takes_messages_after_an_answer_that_has_failed",
+        LOST,
+    ),
+    Mutant(
         "what an earlier connection had left to the pool goes back",
         "gristmill/worker/consumer.py",
         "            leases.hand_back(pool_messages.forget())\n",

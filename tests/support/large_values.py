@@ -1,6 +1,8 @@
 """Tasks with large values, and a data root that hosts share."""
 
+import os
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from gristmill.batches.value_file import VALUES
@@ -67,4 +69,5 @@ def run_all(ledger, queue="cpu"):
 def files(root):
     """The files of values and their drafts below a data root, by path."""
     top = root.joinpath(*VALUES)
-    return sorted(str(path.relative_to(top)) for path in top.rglob("*") if path.is_file())
+    # A sweep may delete a folder meanwhile, at which `rglob` fails.
+    return sorted(str(Path(folder, name).relative_to(top)) for folder, _, names in os.walk(top) for name in names)

@@ -90,6 +90,17 @@ def test_nothing_shrinks_while_the_last_change_takes_hold():
     assert next_of(early, past, 200.0).slots < 40
 
 
+def test_slots_for_which_there_is_no_item_go_at_the_end_of_a_batch():
+    last, past = replace(BUSY, left=3, work=30.0, slots=8, busy=3), Past(slots=8, direction=1, turns=1)
+    past = next_of(last, past, 1000.0, seconds=1.0)
+    assert past.slots == 8
+    # Another one ends meanwhile; a message without a batch counts as an item.
+    past = next_of(replace(last, left=2), past, 1000.0 + IDLE / 2, seconds=1.0)
+    assert next_of(replace(last, left=0, busy=4), past, 1000.0 + IDLE, seconds=1.0).slots == 4
+    past = next_of(replace(last, left=2), past, 1000.0 + IDLE, seconds=1.0)
+    assert (past.slots, past.direction, past.turns) == (3, 0, 1)
+
+
 def test_it_grows_at_once_by_what_is_needed_at_least():
     past = Past(slots=2, changed_at=100.0)
     long = replace(BUSY, work=10_000.0, slots=2, steady=1.0, ended=2, used=0.2)
@@ -167,12 +178,12 @@ def batch(left, created, state=State.RUNNING, queue="cpu"):
         ([], 0.0, 600.0),
         ([batch(100, 1000.0)], 0.0, 600.0),
         ([batch(100, 700.0)], 300.0, 300.0),
-        ([batch(100, 0.0)], 1000.0, 60.0),
+        ([batch(100, 0.0)], 1000.0, 120.0),
         # An open batch of yesterday, with an item of a minute ago.
         ([batch(100, 0.0, State.OPEN)], 60.0, 540.0),
         # The first half has 300 s left, so all has 600.
         ([batch(50, 700.0), batch(50, 1000.0)], 300.0, 600.0),
-        ([batch(50, 500.0), batch(50, 1000.0)], 500.0, 200.0),
+        ([batch(50, 500.0), batch(50, 1000.0)], 500.0, 240.0),
         ([batch(100, 500.0, State.PAUSED), batch(100, 500.0, queue="io")], 500.0, 600.0),
     ],
 )

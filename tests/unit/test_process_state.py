@@ -194,6 +194,21 @@ def test_a_logger_that_was_silent_before_stays_so(item_silences):
     assert in_fork(run) == "(True, False)"
 
 
+def test_a_logger_that_takes_a_place_which_python_has_kept_for_it_is_noticed():
+    def run():
+        logging.getLogger("placed.below")
+        state = ProcessState()
+        state.begin()
+        logging.getLogger("placed")
+        state.after_item(1.0, failed=False)
+        state.before_items()
+        logging.getLogger("placed").disabled = True
+        state.after_item(1.0, failed=False)
+        return logging.getLogger("placed").disabled
+
+    assert in_fork(run) == "False"
+
+
 def test_a_stream_of_the_task_s_own_replaces_nothing():
     def run():
         sys.stdout = type("Tee", (), {"write": len, "flush": id})()

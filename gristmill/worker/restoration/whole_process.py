@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from locale import LC_ALL, setlocale
 from typing import Any
+from weakref import ref
 
 
 def _collect(on: bool) -> None:
@@ -27,17 +28,25 @@ def _handle(handlers: list[logging.Handler]) -> None:
 #: The attributes of each logger, and of each place that Python keeps for one. They lie together, and loggers far apart:
 #: a process that looks at an object copies its page.
 _attributes: list[dict[str, Any]] = []
+#: The places: when a logger takes one, the attributes are looked up again.
+_places: list[ref[logging.PlaceHolder]] = []
 
 
 def note_loggers() -> None:
     """Find the loggers that there are: best before this process forks others, which share what is found."""
-    _attributes[:] = [vars(each) for each in [*logging.root.manager.loggerDict.values()]]
+    every = [*logging.root.manager.loggerDict.values()]
+    _places[:] = [ref(each, _forget) for each in every if isinstance(each, logging.PlaceHolder)]
+    _attributes[:] = [vars(each) for each in every]
+
+
+def _forget(_: ref[logging.PlaceHolder]) -> None:
+    _attributes.clear()
 
 
 def _silent_loggers() -> set[str]:
     if len(_attributes) != len(logging.root.manager.loggerDict):
         note_loggers()
-    return {each["name"] for each in _attributes if each.get("disabled")}
+    return {str(each.get("name")) for each in _attributes if each.get("disabled")}
 
 
 def _silence(silent: set[str]) -> None:
@@ -45,7 +54,7 @@ def _silence(silent: set[str]) -> None:
     note_loggers()
     for each in _attributes:
         if "disabled" in each:
-            each["disabled"] = each["name"] in silent
+            each["disabled"] = str(each.get("name")) in silent
 
 
 #: What tells a setting, and what sets it.
