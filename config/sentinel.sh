@@ -13,7 +13,7 @@ sentinel announce-hostnames yes
 sentinel announce-ip $1
 sentinel monitor mill redis 6379 2
 sentinel down-after-milliseconds mill 5000
-sentinel failover-timeout mill 15000
+sentinel failover-timeout mill 30000
 END
 fi
 # The passwords are those that the secrets have now. The server's users may ask where the primary is, and nothing else;
