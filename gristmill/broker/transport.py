@@ -58,7 +58,7 @@ class Transport(stock.Transport):
         replace_timers(self.cycle, loop.call_repeatedly(seconds, self._tidy))
 
     def _tidy(self) -> None:
-        """Do what kombu's timers do, and close the connections of which only the start made use, this, or a moment."""
+        """Do what kombu's timers do, and close connections that only the start, the timers or a busy moment needed."""
         look_after(self.cycle)
         for channel in self.channels:
             for pool in (channel.pool, channel.async_pool):

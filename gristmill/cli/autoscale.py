@@ -53,7 +53,7 @@ LOOK_SECONDS = 2.0
     metavar="DURATION",
     default="5m",
     show_default=True,
-    help="How long a queue has no items before it shrinks to its least slots.",
+    help="How long slots have no item before they go, down to the least of their queue.",
 )
 @click.option(
     "--exec",

@@ -16,7 +16,8 @@ LATE, EARLY = 0.05, 0.06
 LOW_SECONDS, LOW_SHARE = 15.0, 0.1
 #: Seconds after a change before what was measured is believed, beside what the plan says.
 CALM_SECONDS = 5.0
-#: The least share of the target in which the rest of a late batch is to be done. Nothing shrinks for so short a rest.
+#: The least share of the target in which the rest of a late batch is to be done. In so short a rest,
+#: only slots go for which there is no item.
 LEAST_SHARE = 0.2
 #: States of batches that have items to run.
 _RUNS = (State.OPEN, State.SUBMITTING, State.ABANDONED, State.RUNNING)
@@ -124,7 +125,7 @@ def decide(queue: QueueNow, plans: Plans, past: Past, at: float, bounds: Bounds,
         goal = plans(least, seconds, ordered)
         return _change(past, bounds.fit(goal.slots), at, goal.reason)
     if (enough := bounds.fit(max(queue.left, queue.busy))) < past.slots:
-        # Others get no item any more. Whatever comes next, to end them is no change of mind.
+        # To end the others is no change of mind, whatever comes next.
         less = _decide_less(past, at, enough, f"{item_count(queue.left, 'are')} left", aim.idle)
         return replace(less, direction=0, turns=past.turns)
     if not is_calm or seconds <= LEAST_SHARE * aim.target:
