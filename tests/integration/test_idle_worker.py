@@ -111,7 +111,8 @@ def test_alone_it_makes_few_requests_over_few_connections_and_seldom_wakes(fleet
     wakes = fleet.wakes()
     assert fleet.each_second() < 3
     assert (fleet.wakes() - wakes) / SECONDS < 9
-    assert fleet.connections() <= 4
+    # Two calls at the same moment open another one, which goes again.
+    until(lambda: fleet.connections() <= 4, what="connections that only a moment has needed")
 
 
 def test_beside_another_one_it_looks_three_times_a_second(fleet):
